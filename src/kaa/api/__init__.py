@@ -1,0 +1,1 @@
+"""The public verbs; the command line can do nothing that is not here."""

@@ -1,0 +1,1 @@
+"""Build, package for and index channels."""

@@ -1,0 +1,1 @@
+"""Every option declared once; condarc files, environment and command line to one value with provenance."""

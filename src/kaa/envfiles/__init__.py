@@ -1,0 +1,1 @@
+"""Environment and lock files to values and back; pure text in, values out."""

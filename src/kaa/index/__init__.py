@@ -1,0 +1,1 @@
+"""What channels offer, read lazily by name."""

@@ -1,0 +1,1 @@
+"""What the things of this field are: pure values that parse, print, compare and match; no disk, no network."""

@@ -1,0 +1,1 @@
+"""What an environment holds: records, history, pins, variables; where environments are."""

@@ -1,0 +1,1 @@
+"""Enter an environment: activation, dialects, hooks, start-up files, run."""

@@ -1,0 +1,1 @@
+"""One module per shell: neutral steps to that shell's text."""

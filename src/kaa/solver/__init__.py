@@ -1,0 +1,1 @@
+"""Specs and candidates to one consistent solution, or a conflict that explains itself; pure."""

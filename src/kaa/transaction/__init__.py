@@ -1,0 +1,1 @@
+"""Change an environment: plan, actions, journal, execute."""

@@ -1,0 +1,1 @@
+"""kaa's tests mirror the source tree: `src/kaa/<room>/<module>.py` is tested by `tests/<room>/test_<module>.py`."""
