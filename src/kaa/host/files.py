@@ -1,0 +1,180 @@
+"""Files and directories: atomic writes, removal, and the three ways of putting a cached file into an environment."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+if sys.platform == "linux":
+    import fcntl
+
+    _FICLONE = 0x40049409
+    """The Linux ioctl that makes one file share another's blocks (`ioctl_ficlone(2)`)."""
+
+
+class LinkMethod(enum.Enum):
+    """How a cached file comes into an environment, best first."""
+
+    REFLINK = "reflink"
+    HARDLINK = "hard link"
+    COPY = "copy"
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int | None = None, sync: bool = False) -> None:
+    """Write `data` to `path` so that a reader sees the old content or the new one, never a part.
+
+    `mode` None keeps the mode of the file that is replaced, or follows the umask for a new one. With `sync` the data
+    and the name are on the disk when this returns. Missing parent directories are an error.
+    """
+    if mode is None:
+        mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~current_umask()
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            if sync:
+                os.fsync(stream.fileno())
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    if sync:
+        sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable (a no-op where directories cannot be opened)."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def current_umask() -> int:
+    """The process's umask, read without changing it where the system can tell."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return umask
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, link or directory with all it holds; a path that is not there is fine.
+
+    Directories without write permission are opened up first. Links are removed, never followed.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        for folder, _, _ in os.walk(path):
+            with contextlib.suppress(OSError):
+                Path(folder).chmod(0o700)
+        shutil.rmtree(path)
+
+
+def is_writable(directory: Path) -> bool:
+    """Whether files can be made in `directory`, or in the nearest existing directory above it."""
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
+
+
+def reflink(source: Path, target: Path) -> None:
+    """Make `target` a new file that shares the blocks of `source`, with its mode and times.
+
+    Raises OSError (EOPNOTSUPP, EXDEV, EINVAL) where the file system cannot; nothing is left then.
+    """
+    if sys.platform != "linux":
+        raise OSError(errno.EOPNOTSUPP, "no reflinks on this system", str(target))
+    with source.open("rb") as reader, target.open("xb") as writer:
+        try:
+            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
+        except OSError:
+            target.unlink()
+            raise
+    shutil.copystat(source, target)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy content, mode and times; `target` must not exist, and does not exist when this fails."""
+    try:
+        with source.open("rb") as reader, target.open("xb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+        shutil.copystat(source, target)
+    except FileExistsError:
+        raise
+    except BaseException:
+        with contextlib.suppress(OSError):
+            target.unlink()
+        raise
+
+
+def probe_link_method(source_directory: Path, target_directory: Path) -> tuple[LinkMethod, str]:
+    """The best way to bring files from one directory into another, tried with a real file, and the reason.
+
+    Both directories must exist; the target must be writable. The source is probed with a temporary file where it is
+    writable, else with the first file found in it. The reason is empty when the answer is a reflink or a hard link.
+    """
+    probe = _probe_source(source_directory)
+    if probe is None:
+        return LinkMethod.COPY, f"no file in {source_directory} to try a link with"
+    source, temporary = probe
+    target = Path(tempfile.mkdtemp(prefix=".kaa-probe-", dir=target_directory)) / "probe"
+    try:
+        with contextlib.suppress(OSError):
+            reflink(source, target)
+            return LinkMethod.REFLINK, ""
+        try:
+            os.link(source, target)
+        except OSError as error:
+            return LinkMethod.COPY, _why_no_link(error, source_directory, target_directory)
+        return LinkMethod.HARDLINK, ""
+    finally:
+        remove_tree(target.parent)
+        if temporary:
+            source.unlink(missing_ok=True)
+
+
+def _probe_source(directory: Path) -> tuple[Path, bool] | None:
+    """A file to try links with, and whether it was made for that."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".kaa-probe-", dir=directory)
+    except OSError:
+        for folder, _, names in os.walk(directory):
+            for name in names:
+                found = Path(folder, name)
+                if found.is_file() and not found.is_symlink():
+                    return found, False
+        return None
+    os.close(descriptor)
+    return Path(name), True
+
+
+def _why_no_link(error: OSError, source: Path, target: Path) -> str:
+    if error.errno == errno.EXDEV:
+        return f"{source} and {target} are on different file systems"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return f"linking files of {source} is not permitted to this user"
+    if error.errno == errno.EMLINK:
+        return f"a file of {source} has as many links as the file system allows"
+    return f"the file system of {target} makes no hard links ({error.strerror})"

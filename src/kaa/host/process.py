@@ -1,0 +1,52 @@
+"""Child processes whose output kaa reads."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaa.errors import KaaError
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a child process left: its exit code (negative: the signal that ended it) and its output."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class CannotRun(KaaError):
+    """A program could not be started at all."""
+
+    def __init__(self, program: str, reason: str) -> None:
+        self.program = program
+        self.reason = reason
+        super().__init__(f"cannot run {program}: {reason}")
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    input: bytes = b"",
+    timeout: float | None = None,
+) -> Completed:
+    """Run a program to its end and keep its output; `timeout` is in seconds.
+
+    Raises CannotRun when it cannot be started or takes longer than `timeout` (it is killed then).
+    """
+    program = str(argv[0])
+    try:
+        done = subprocess.run(
+            [str(word) for word in argv], env=environ, cwd=cwd, input=input, capture_output=True, timeout=timeout
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotRun(program, f"it did not end within {timeout:g} seconds") from None
+    except OSError as error:
+        raise CannotRun(program, error.strerror or str(error)) from error
+    return Completed(done.returncode, done.stdout, done.stderr)
