@@ -1,0 +1,625 @@
+"""Every option of kaa, declared once: name, kind, default, aliases, help, and how its sources merge.
+
+Names are those of conda's configuration files. From these declarations come the readers of condarc files, of the
+variables `KAA_<NAME>` and `CONDA_<NAME>`, the `kaa config` command and the reference in docs/reference/options.md.
+
+`Config` is the value with everything merged (made by `kaa.config.sources.load_config`). Rooms below never see it: they
+are handed the small value they need by `kaa.config.values`. This module imports nothing heavy.
+
+>>> config = Config({"offline": True})
+>>> config.offline, config.channels, Config.offline.name
+(True, ('conda-forge',), 'offline')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Generic, TypeVar, overload
+
+from kaa.config.kinds import (
+    Anything,
+    Boolean,
+    Choice,
+    Integer,
+    Kind,
+    ListMap,
+    MapList,
+    MaybeBoolean,
+    Number,
+    Text,
+    TextMap,
+    Texts,
+    Verification,
+)
+
+T = TypeVar("T")
+
+
+class Option(Generic[T]):
+    """One option; read as an attribute of a `Config`, it gives the value."""
+
+    def __init__(
+        self,
+        kind: Kind[T],
+        default: T,
+        help: str,
+        *,
+        group: str = "",
+        aliases: tuple[str, ...] = (),
+        separator: str = ",",
+        expand: bool = False,
+        trusted: bool = False,
+        default_stays: str = "",
+        inert: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.default = default
+        self.help = help
+        self.group = group
+        self.aliases = aliases
+        self.separator = separator
+        """What stands between the items of a list in an environment variable; `:` means the system's path separator."""
+        self.expand = expand
+        """Whether `$NAME`, `${NAME}` and a leading `~` are replaced."""
+        self.trusted = trusted
+        """Whether a condarc file inside an environment may not set it: it decides whom to trust or where to write."""
+        self.default_stays = default_stays
+        """When a list keeps its default behind what was given: `always`, `command line` (unless a file says more)."""
+        self.inert = inert
+        """Known from conda, kept when files are rewritten, without effect in kaa."""
+        self.name = ""
+
+    def __set_name__(self, owner: type[Config], name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, config: None, owner: type[Config]) -> Option[T]: ...
+    @overload
+    def __get__(self, config: Config, owner: type[Config]) -> T: ...
+    def __get__(self, config: Config | None, owner: type[Config]) -> Option[T] | T:
+        if config is None:
+            return self
+        return config.values.get(self.name, self.default)  # type: ignore[return-value]
+
+    def __set__(self, config: Config, value: T) -> None:
+        raise AttributeError(f"{self.name}: a Config does not change; load another one")
+
+    def __repr__(self) -> str:
+        return f"Option({self.name!r})"
+
+
+class Source:
+    """Where a setting stands: the defaults, a file (with its line), an environment variable, the command line."""
+
+    __slots__ = ("kind", "line", "where")
+
+    def __init__(self, kind: str, where: str = "", line: int | None = None) -> None:
+        self.kind = kind
+        """default, file, environment, or command line."""
+        self.where = where
+        """The path of the file, or the name of the variable."""
+        self.line = line
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Source):
+            return NotImplemented
+        return (self.kind, self.where, self.line) == (other.kind, other.where, other.line)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.where, self.line))
+
+    def __str__(self) -> str:
+        if self.kind == "file":
+            return f"{self.where}, line {self.line}" if self.line else self.where
+        if self.kind == "environment":
+            return f"the environment variable {self.where}"
+        return "the command line" if self.kind == "command line" else "the default"
+
+    def __repr__(self) -> str:
+        return f"Source({self.kind!r}, {self.where!r}, {self.line!r})"
+
+
+class Setting:
+    """What one source says about one option."""
+
+    __slots__ = ("source", "value")
+
+    def __init__(self, source: Source, value: object) -> None:
+        self.source = source
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Setting):
+            return NotImplemented
+        return (self.source, self.value) == (other.source, other.value)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Setting({self.source!r}, {self.value!r})"
+
+
+DEFAULTS_SERVER = "https://repo.anaconda.com/pkgs/"
+"""Where conda's `defaults` live; kaa asks there only when a user names that channel."""
+
+PRIORITY = Choice("strict", "flexible", "disabled", other={"true": "flexible", "false": "disabled"})
+CHECKS = Choice("disabled", "warn", "enabled", other={"true": "enabled", "false": "disabled"})
+
+
+class Config:
+    """All options with their values, and where each value comes from; it does not change once it is made."""
+
+    __slots__ = ("prefix", "provenance", "root_prefix", "unknown", "values")
+
+    def __init__(
+        self,
+        values: Mapping[str, object] = MappingProxyType({}),
+        *,
+        root_prefix: Path | str = "",
+        prefix: Path | None = None,
+        provenance: Mapping[str, tuple[Setting, ...]] = MappingProxyType({}),
+        unknown: tuple[tuple[str, Source], ...] = (),
+    ) -> None:
+        self.values = MappingProxyType(dict(values))
+        """What was set or computed, by option name; an option that is not here has its default."""
+        self.root_prefix = Path(root_prefix)
+        self.prefix = prefix
+        """The environment whose condarc files were read: the target of the command, or the active one."""
+        self.provenance = provenance
+        """By option name: the settings that made the value, the one that counts most first."""
+        self.unknown = unknown
+        """Keys that no option answers to, and where they stand."""
+
+    # -- channels ---------------------------------------------------------------------------------------------------
+    channels = Option(
+        Texts(),
+        ("conda-forge",),
+        "The channels to take packages from, the most important first: names, URLs or paths.",
+        group="Channels",
+        aliases=("channel",),
+        expand=True,
+        default_stays="command line",
+    )
+    default_channels = Option(
+        Texts(),
+        (DEFAULTS_SERVER + "main", DEFAULTS_SERVER + "r"),
+        "What the channel name `defaults` stands for. kaa uses `defaults` only where you name it.",
+        group="Channels",
+        expand=True,
+        trusted=True,
+    )
+    channel_alias = Option(
+        Text(),
+        "https://conda.anaconda.org",
+        "The server on which channels given by a plain name are found.",
+        group="Channels",
+        expand=True,
+        trusted=True,
+    )
+    custom_channels = Option(
+        TextMap(),
+        {},
+        "Servers of single channels, by channel name.",
+        group="Channels",
+        expand=True,
+        trusted=True,
+    )
+    custom_multichannels = Option(
+        ListMap(),
+        {},
+        "Names that stand for several channels.",
+        group="Channels",
+        expand=True,
+        trusted=True,
+    )
+    migrated_channel_aliases = Option(
+        Texts(),
+        (),
+        "Former values of channel_alias: packages from there count as packages of the present one.",
+        group="Channels",
+        trusted=True,
+    )
+    migrated_custom_channels = Option(
+        TextMap(),
+        {},
+        "Former servers of custom channels, by channel name.",
+        group="Channels",
+        trusted=True,
+    )
+    channel_priority = Option(
+        PRIORITY,
+        "strict",
+        "strict: a package is taken only from the first channel that has one of its name; flexible: later channels "
+        "fill what the first cannot; disabled: versions alone decide.",
+        group="Channels",
+    )
+    allowlist_channels = Option(
+        Texts(),
+        (),
+        "If there are any, only these channels may be used.",
+        group="Channels",
+        aliases=("whitelist_channels",),
+        expand=True,
+        trusted=True,
+    )
+    denylist_channels = Option(
+        Texts(),
+        (),
+        "Channels that may not be used.",
+        group="Channels",
+        expand=True,
+        trusted=True,
+    )
+    override_channels_enabled = Option(
+        Boolean(),
+        True,
+        "Whether --override-channels is allowed.",
+        group="Channels",
+        trusted=True,
+    )
+    channel_settings = Option(
+        MapList(),
+        (),
+        "Settings of single channels: maps with the key `channel` and, for instance, `auth`.",
+        group="Channels",
+        trusted=True,
+    )
+    subdir = Option(
+        Text(),
+        "",
+        "The platform to take packages for, such as linux-64; this machine's own if empty.",
+        group="Channels",
+        aliases=("platform",),
+    )
+    repodata_use_zst = Option(
+        Boolean(),
+        True,
+        "Ask for repodata.json.zst first.",
+        group="Channels",
+    )
+    repodata_use_shards = Option(
+        Boolean(),
+        True,
+        "Use sharded repodata where a channel offers it.",
+        group="Channels",
+    )
+    local_repodata_ttl = Option(
+        Integer(),
+        1,
+        "For how many seconds fetched repodata is used without asking again; 1: as long as the server says, 0: ask "
+        "each time.",
+        group="Channels",
+    )
+    use_only_tar_bz2 = Option(
+        Boolean(),
+        False,
+        "Leave .conda packages aside.",
+        group="Channels",
+    )
+
+    # -- directories ------------------------------------------------------------------------------------------------
+    envs_dirs = Option(
+        Texts(),
+        (),
+        "Directories of named environments, the first writable one takes new ones. <root>/envs and ~/.conda/envs are "
+        "always searched after these.",
+        group="Directories",
+        aliases=("envs_path",),
+        separator=":",
+        expand=True,
+        trusted=True,
+        default_stays="always",
+    )
+    pkgs_dirs = Option(
+        Texts(),
+        (),
+        "Directories of the package cache: the first writable one takes new packages, all are searched. "
+        "<root>/pkgs and ~/.conda/pkgs if nothing is given.",
+        group="Directories",
+        separator=",",
+        expand=True,
+        trusted=True,
+    )
+    register_envs = Option(
+        Boolean(),
+        True,
+        "Enter new environments in ~/.conda/environments.txt, where editors look for them.",
+        group="Directories",
+    )
+
+    # -- answers and output -----------------------------------------------------------------------------------------
+    always_yes = Option(
+        Boolean(),
+        False,
+        "Go on without asking.",
+        group="Answers and output",
+        aliases=("yes",),
+        trusted=True,
+    )
+    dry_run = Option(Boolean(), False, "Show what would be done and stop.", group="Answers and output")
+    json = Option(
+        Boolean(), False, "Print the result as JSON, and nothing else on standard output.", group="Answers and output"
+    )
+    quiet = Option(Boolean(), False, "Show no progress.", group="Answers and output")
+    verbosity = Option(
+        Integer(),
+        0,
+        "How much to tell besides the result.",
+        group="Answers and output",
+        aliases=("verbose",),
+    )
+    show_channel_urls = Option(
+        MaybeBoolean(),
+        None,
+        "Show the channel of every package in lists; if nothing is said, where it is not a default one.",
+        group="Answers and output",
+    )
+
+    # -- network ----------------------------------------------------------------------------------------------------
+    offline = Option(Boolean(), False, "Use what is on this machine; no connection is opened.", group="Network")
+    ssl_verify = Option(
+        Verification(),
+        True,
+        "Whom to trust in HTTPS: true or truststore (the system's certificates), the path of a file of certificates, "
+        "false (anyone: dangerous).",
+        group="Network",
+        aliases=("verify_ssl",),
+        expand=True,
+        trusted=True,
+    )
+    client_ssl_cert = Option(
+        Text(),
+        "",
+        "A file with a client certificate, with its private key or beside client_ssl_cert_key.",
+        group="Network",
+        aliases=("client_cert",),
+        expand=True,
+        trusted=True,
+    )
+    client_ssl_cert_key = Option(
+        Text(),
+        "",
+        "The file of the private key of client_ssl_cert.",
+        group="Network",
+        aliases=("client_cert_key",),
+        expand=True,
+        trusted=True,
+    )
+    proxy_servers = Option(
+        TextMap(),
+        {},
+        "Proxies by scheme (http, https) or by scheme and host (https://host).",
+        group="Network",
+        expand=True,
+        trusted=True,
+    )
+    remote_connect_timeout_secs = Option(Number(), 9.15, "How many seconds to wait for a connection.", group="Network")
+    remote_read_timeout_secs = Option(
+        Number(), 60.0, "How many seconds to wait for the next bytes of an answer.", group="Network"
+    )
+    remote_max_retries = Option(Integer(), 3, "How often a failed request is made again.", group="Network")
+    remote_backoff_factor = Option(
+        Number(), 1.0, "Seconds to wait before the first retry; the wait doubles each time.", group="Network"
+    )
+    add_anaconda_token = Option(
+        Boolean(),
+        True,
+        "Use tokens that other tools stored for a channel's server.",
+        group="Network",
+        aliases=("add_binstar_token",),
+        trusted=True,
+    )
+    fetch_threads = Option(Integer(), 0, "How many downloads run at once; 0: kaa chooses.", group="Network")
+
+    # -- linking ----------------------------------------------------------------------------------------------------
+    always_copy = Option(
+        Boolean(), False, "Copy files into environments, never link them.", group="Linking", aliases=("copy",)
+    )
+    allow_softlinks = Option(
+        Boolean(),
+        False,
+        "Link softly where the cache is on another file system; such files break when the cache is cleaned.",
+        group="Linking",
+    )
+    path_conflict = Option(
+        Choice("clobber", "warn", "prevent"),
+        "clobber",
+        "When two packages hold the same path: the later wins (clobber), wins with a warning (warn), or nothing is "
+        "done and an error tells (prevent).",
+        group="Linking",
+    )
+    safety_checks = Option(
+        CHECKS,
+        "warn",
+        "Compare extracted packages with their own list of files before linking: enabled stops on a difference.",
+        group="Linking",
+        trusted=True,
+    )
+    extra_safety_checks = Option(
+        Boolean(), False, "Compare contents (sha256) as well, not sizes alone.", group="Linking", trusted=True
+    )
+    shortcuts = Option(Boolean(), True, "Make the menu shortcuts that packages ask for.", group="Linking")
+    run_link_scripts = Option(
+        Boolean(),
+        True,
+        "Run the post-link and pre-unlink scripts of packages.",
+        group="Linking",
+        trusted=True,
+    )
+    protect_frozen_envs = Option(
+        Boolean(),
+        True,
+        "Refuse to change an environment that is marked as frozen (CEP 22).",
+        group="Linking",
+        trusted=True,
+    )
+
+    # -- solving ----------------------------------------------------------------------------------------------------
+    create_default_packages = Option(Texts(), (), "Packages to add to every new environment.", group="Solving")
+    pinned_packages = Option(
+        Texts(), (), "Specs that every solution must respect if it holds the package.", group="Solving", separator="&"
+    )
+    disallowed_packages = Option(
+        Texts(),
+        (),
+        "Specs of packages that may not be installed.",
+        group="Solving",
+        aliases=("disallow",),
+        separator="&",
+    )
+    track_features = Option(Texts(), (), "Features to prefer (for old packages).", group="Solving")
+    aggressive_update_packages = Option(
+        Texts(),
+        (),
+        "Packages that are updated whenever anything else is.",
+        group="Solving",
+    )
+    add_pip_as_python_dependency = Option(
+        Boolean(),
+        False,
+        "Bring pip along with every python. conda's default is true; here an environment holds what was asked for.",
+        group="Solving",
+    )
+    override_virtual_packages = Option(
+        TextMap(),
+        {},
+        "Versions of virtual packages instead of the detected ones, by name without the underscores; an empty version "
+        "means that the machine has none.",
+        group="Solving",
+        aliases=("virtual_packages",),
+    )
+    exclude_newer = Option(
+        Text(),
+        "",
+        "Leave out packages that are newer: a date, or an age such as 7d.",
+        group="Solving",
+        aliases=("cooldown",),
+    )
+
+    # -- shells -----------------------------------------------------------------------------------------------------
+    auto_activate = Option(
+        Boolean(),
+        True,
+        "Activate the default environment when a shell starts.",
+        group="Shells",
+        aliases=("auto_activate_base",),
+    )
+    default_activation_env = Option(
+        Text(), "base", "The environment that `activate` without a name means.", group="Shells"
+    )
+    auto_stack = Option(
+        Integer(), 0, "Up to which depth activation stacks environments instead of switching.", group="Shells"
+    )
+    changeps1 = Option(Boolean(), True, "Show the active environment in the prompt.", group="Shells")
+    env_prompt = Option(
+        Text(),
+        "({default_env}) ",
+        "What the prompt shows: {default_env}, {name} and {prefix} are replaced.",
+        group="Shells",
+    )
+    envvars_force_uppercase = Option(
+        Boolean(), True, "Write the names of environments' variables in capitals.", group="Shells"
+    )
+
+    # -- the value --------------------------------------------------------------------------------------------------
+    def get(self, name: str) -> object:
+        """The value of the option of that name (its own or an alias); raises KeyError."""
+        option = OPTIONS[NAMES[name]]
+        return self.values.get(option.name, option.default)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Config):
+            return NotImplemented
+        return (self.root_prefix, self.prefix) == (other.root_prefix, other.prefix) and all(
+            self.get(name) == other.get(name) for name in OPTIONS
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Config({dict(self.values)!r}, root_prefix={str(self.root_prefix)!r})"
+
+
+INERT: Mapping[str, tuple[Kind[object], object, tuple[str, ...]]] = {
+    # name → kind, conda's default, aliases
+    "allow_conda_downgrades": (Anything(), False, ()),
+    "allow_cycles": (Anything(), True, ()),
+    "allow_non_channel_urls": (Anything(), False, ()),
+    "always_softlink": (Anything(), False, ("softlink",)),
+    "anaconda_upload": (Anything(), None, ("binstar_upload",)),
+    "auto_update_conda": (Anything(), False, ("self_update",)),
+    "bld_path": (Anything(), "", ()),
+    "clobber": (Anything(), False, ()),
+    "conda_build": (Anything(), {}, ("conda-build",)),
+    "console": (Anything(), "classic", ()),
+    "croot": (Anything(), "", ()),
+    "debug": (Anything(), False, ()),
+    "default_python": (Anything(), None, ()),
+    "default_threads": (Anything(), 0, ()),
+    "deps_modifier": (Anything(), "not_set", ()),
+    "dev": (Anything(), False, ()),
+    "download_only": (Anything(), False, ()),
+    "enable_private_envs": (Anything(), False, ()),
+    "environment_specifier": (Anything(), None, ("env_spec",)),
+    "error_upload_url": (Anything(), "", ()),
+    "exclude_newer_package": (Anything(), {}, ()),
+    "execute_threads": (Anything(), 1, ()),
+    "experimental": (Anything(), [], ()),
+    "export_platforms": (Anything(), [], ("extra_platforms",)),
+    "force": (Anything(), False, ()),
+    "force_32bit": (Anything(), False, ()),
+    "force_reinstall": (Anything(), False, ()),
+    "force_remove": (Anything(), False, ()),
+    "ignore_pinned": (Anything(), False, ()),
+    "list_fields": (Anything(), ["name", "version", "build", "channel_name"], ()),
+    "no_lock": (Anything(), False, ()),
+    "no_plugins": (Anything(), False, ()),
+    "non_admin_enabled": (Anything(), True, ()),
+    "notify_outdated_conda": (Anything(), False, ()),
+    "number_channel_notices": (Anything(), 0, ()),
+    "plugins": (Anything(), {}, ()),
+    "prefix_data_interoperability": (Anything(), True, ("pip_interop_enabled",)),
+    "repodata_fns": (Anything(), ["repodata.json"], ()),
+    "repodata_threads": (Anything(), 0, ()),
+    "report_errors": (Anything(), None, ()),
+    "restore_free_channel": (Anything(), False, ()),
+    "rollback_enabled": (Anything(), True, ()),
+    "root_prefix": (Anything(), "", ("root_dir",)),
+    "sat_solver": (Anything(), "", ()),
+    "separate_format_cache": (Anything(), False, ()),
+    "shortcuts_only": (Anything(), [], ()),
+    "signing_metadata_url_base": (Anything(), None, ()),
+    "solver": (Anything(), "", ("experimental_solver",)),
+    "solver_ignore_timestamps": (Anything(), False, ()),
+    "subdirs": (Anything(), [], ()),
+    "target_prefix_override": (Anything(), "", ()),
+    "trace": (Anything(), False, ()),
+    "unsatisfiable_hints": (Anything(), True, ()),
+    "unsatisfiable_hints_check_depth": (Anything(), 2, ()),
+    "update_modifier": (Anything(), "update_specs", ()),
+    "use_index_cache": (Anything(), False, ()),
+    "use_local": (Anything(), False, ()),
+    "verify_threads": (Anything(), 1, ()),
+}
+"""Keys that conda reads and kaa has no use for; they are kept in files and cause no complaint."""
+
+
+def _declared() -> Iterator[Option[object]]:
+    for value in vars(Config).values():
+        if isinstance(value, Option):
+            yield value
+    for name, (kind, default, aliases) in INERT.items():
+        option = Option(kind, default, "Known from conda; without effect in kaa.", aliases=aliases, inert=True)
+        option.name = name
+        yield option
+
+
+OPTIONS: Mapping[str, Option[object]] = MappingProxyType({option.name: option for option in _declared()})
+"""Every option by its name."""
+
+NAMES: Mapping[str, str] = MappingProxyType(
+    {alias: option.name for option in OPTIONS.values() for alias in (option.name, *option.aliases)}
+)
+"""Every name and alias → the option's name."""
