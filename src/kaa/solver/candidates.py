@@ -1,0 +1,288 @@
+"""What the solver asks of the world: the candidates of a name, as columns, and where they come from.
+
+A *group* is what one channel subdir offers under one name. Its candidates stand in order of preference (no
+track_features first, then version, build number and timestamp, each highest first, then the dist string), and its
+`Columns` say all that a search needs without decoding a single record: hundreds of builds of one package share a few
+dozen dependency strings, so that each distinct string is kept once, with the set of candidates that carry it.
+
+>>> record = RepoDataRecord(name="six", version="1.17.0", build="py_0", depends=("python >=3.9",))
+>>> columns = columns_of([record])
+>>> columns.versions, [need.name for need in columns.depends], columns.depends[0].texts
+(['1.17.0'], ['python'], ['>=3.9'])
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Protocol
+
+import msgspec
+
+from kaa.models.record import RepoDataRecord
+from kaa.models.version import InvalidVersion, Version
+
+COLUMNS_VERSION = 1
+"""Of the layout of `Columns`: what was stored with another number is made anew."""
+
+ABSENT = 1
+"""The state "not installed": bit 0 of every set of states. Candidate number i (from 0) is bit i + 1."""
+
+
+class Need(msgspec.Struct, array_like=True, frozen=True):
+    """All distinct dependency strings on one name: `texts` without the name, and the candidates that carry each.
+
+    `sets` are little-endian integers; bit i + 1 stands for the candidate at position i. A string whose name does not
+    stand at its beginning (`channel::name`) is kept whole, under the name "".
+    """
+
+    name: str
+    texts: list[str]
+    sets: list[bytes]
+
+
+class Columns(msgspec.Struct, array_like=True, frozen=True):
+    """The candidates of a group in order of preference, by column.
+
+    `versions` and `version_runs` are the texts of the versions and how many candidates follow each other with it;
+    from position `featured` on (run number `featured_run`) stand the candidates with track_features. Candidates
+    that tie in track_features, version and build number are next to each other: `ties` holds how many, and
+    `build_numbers` their number. What is rarely needed stays undecoded: `order` maps a position to the place of the
+    record among those that the columns were made from. Records whose version cannot be read are no candidates.
+    """
+
+    count: int
+    versions: list[str]
+    version_runs: list[int]
+    featured: int
+    featured_run: int
+    depends: list[Need]
+    constrains: list[Need]
+    ties: msgspec.Raw
+    build_numbers: msgspec.Raw
+    builds: msgspec.Raw
+    timestamps: msgspec.Raw
+    order: msgspec.Raw
+    extras: dict[str, list[Need]] = {}
+    flags: dict[str, bytes] = {}
+    unreadable: list[tuple[str, str]] = []
+    """Dist strings of records with an unreadable version, and what is wrong with it."""
+
+
+class CandidateGroup(Protocol):
+    """What one channel subdir offers under one name."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def channel(self) -> str:
+        """The base URL of the channel."""
+
+    @property
+    def subdir(self) -> str: ...
+
+    @property
+    def rank(self) -> int:
+        """The place of the channel in the order of channels, 0 for the first."""
+
+    @property
+    def columns(self) -> Columns:
+        """The columns; asked for only when the name takes part in the search."""
+
+    def record(self, position: int) -> RepoDataRecord:
+        """The record at a position of the columns."""
+
+
+class CandidateSource(Protocol):
+    """Where candidates come from."""
+
+    def load(self, names: Collection[str]) -> None:
+        """Make ready what is offered under these names; the search asks for all that it will need next at once."""
+
+    def groups(self, name: str) -> Sequence[CandidateGroup]:
+        """The groups of a name, first channel first; none when nobody offers it."""
+
+    def near_names(self, name: str) -> Sequence[str]:
+        """Names on offer that look like this one, best first."""
+
+
+class RecordGroup:
+    """A group made from records in memory."""
+
+    __slots__ = ("_columns", "_order", "_records", "channel", "name", "rank", "subdir")
+
+    def __init__(self, name: str, channel: str, subdir: str, rank: int, records: Sequence[RepoDataRecord]) -> None:
+        self.name = name
+        self.channel = channel
+        self.subdir = subdir
+        self.rank = rank
+        self._records = records
+        self._columns: Columns | None = None
+        self._order: list[int] = []
+
+    @property
+    def columns(self) -> Columns:
+        if self._columns is None:
+            self._columns = columns_of(self._records)
+            self._order = decode_numbers(self._columns.order)
+        return self._columns
+
+    def record(self, position: int) -> RepoDataRecord:
+        columns = self.columns
+        assert position < columns.count
+        return self._records[self._order[position]]
+
+
+class RecordSource:
+    """Candidates from records in memory; the order of the mapping is the order of the channels."""
+
+    def __init__(self, channels: Mapping[str, Iterable[RepoDataRecord]]) -> None:
+        grouped: dict[str, dict[tuple[int, str, str], list[RepoDataRecord]]] = {}
+        for rank, (channel, records) in enumerate(channels.items()):
+            for record in records:
+                grouped.setdefault(record.name, {}).setdefault((rank, channel, record.subdir), []).append(record)
+        self._groups: dict[str, tuple[RecordGroup, ...]] = {
+            name: tuple(
+                RecordGroup(name, channel, subdir, rank, places[rank, channel, subdir])
+                for rank, channel, subdir in sorted(places)
+            )
+            for name, places in grouped.items()
+        }
+
+    def load(self, names: Collection[str]) -> None:
+        """Nothing to do: everything is in memory."""
+
+    def groups(self, name: str) -> Sequence[CandidateGroup]:
+        return self._groups.get(name, ())
+
+    def near_names(self, name: str) -> Sequence[str]:
+        return difflib.get_close_matches(name, sorted(self._groups), n=5, cutoff=0.7)
+
+
+NAME_AT_START = re.compile(r"\s*([A-Za-z0-9_.\-]+)(?=$|[\s=<>!~\[])")
+
+
+def split_dependency(text: str) -> tuple[str, str]:
+    """The name of a dependency string, and the rest of it; ("", text) when the name does not come first.
+
+    >>> split_dependency("python >=3.9,<3.10.0a0"), split_dependency("six"), split_dependency("defaults::six >=1")
+    (('python', '>=3.9,<3.10.0a0'), ('six', ''), ('', 'defaults::six >=1'))
+    """
+    match = NAME_AT_START.match(text)
+    if match is None:
+        return "", text
+    return match[1].lower(), text[match.end() :].strip()
+
+
+def columns_of(records: Sequence[RepoDataRecord]) -> Columns:
+    """The columns of the records that one channel subdir offers under one name."""
+    ranks, unreadable_versions = rank_versions({record.version for record in records})
+    keys = []
+    for place, record in enumerate(records):
+        rank = ranks.get(record.version)
+        if rank is not None:
+            featured = bool(record.track_features)
+            time = -(record.timestamp or 0)
+            keys.append((featured, -rank, -record.build_number, time, record.build, record.version, record.fn, place))
+    keys.sort()
+    ordered = [records[key[-1]] for key in keys]
+    runs = [(key, len(list(run))) for key, run in groupby(keys, lambda key: (key[0], key[5]))]
+    ties = [(key[2], len(list(run))) for key, run in groupby(keys, lambda key: key[:3])]
+    plain_runs = [length for (featured, _), length in runs if not featured]
+    return Columns(
+        count=len(ordered),
+        versions=[version for (_, version), _ in runs],
+        version_runs=[length for _, length in runs],
+        featured=sum(plain_runs),
+        featured_run=len(plain_runs),
+        depends=needs_of([record.depends for record in ordered]),
+        constrains=needs_of([record.constrains for record in ordered]),
+        ties=encode([length for _, length in ties]),
+        build_numbers=encode([-number for number, _ in ties]),
+        builds=encode([record.build for record in ordered]),
+        timestamps=encode([record.timestamp or 0 for record in ordered]),
+        order=encode([key[-1] for key in keys]),
+        extras=extras_of(ordered),
+        flags=sets_of([record.flags for record in ordered]),
+        unreadable=sorted(
+            (record.dist, unreadable_versions[record.version])
+            for record in records
+            if record.version in unreadable_versions
+        ),
+    )
+
+
+def rank_versions(texts: Collection[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """The rank of each version text, lowest first, equal for equal versions; and what is wrong with the others."""
+    versions: list[tuple[Version, str]] = []
+    unreadable: dict[str, str] = {}
+    for text in texts:
+        try:
+            versions.append((Version(text), text))
+        except InvalidVersion as error:
+            unreadable[text] = error.message
+    versions.sort(key=lambda pair: pair[0])
+    ranks: dict[str, int] = {}
+    rank = -1
+    previous: Version | None = None
+    for version, text in versions:
+        if previous is None or version != previous:
+            rank += 1
+            previous = version
+        ranks[text] = rank
+    return ranks, unreadable
+
+
+def sets_of(texts_of_each: Sequence[Sequence[str]]) -> dict[str, bytes]:
+    """For every distinct text the set of positions that carry it."""
+    positions: dict[str, list[int]] = {}
+    for position, texts in enumerate(texts_of_each):
+        for text in texts:
+            positions.setdefault(text, []).append(position)
+    return {text: pack(found) for text, found in sorted(positions.items())}
+
+
+def pack(positions: Sequence[int]) -> bytes:
+    """Positions in ascending order as a little-endian set of states."""
+    packed = bytearray((positions[-1] + 1) // 8 + 1)
+    for position in positions:
+        packed[(position + 1) >> 3] |= 1 << ((position + 1) & 7)
+    return bytes(packed)
+
+
+def needs_of(texts_of_each: Sequence[Sequence[str]]) -> list[Need]:
+    """The distinct dependency strings by the name they ask for."""
+    by_name: dict[str, tuple[list[str], list[bytes]]] = {}
+    for text, states in sets_of(texts_of_each).items():
+        name, rest = split_dependency(text)
+        texts, sets = by_name.setdefault(name, ([], []))
+        texts.append(rest)
+        sets.append(states)
+    return [Need(name, *by_name[name]) for name in sorted(by_name)]
+
+
+def extras_of(ordered: Sequence[RepoDataRecord]) -> dict[str, list[Need]]:
+    """The dependency strings that each extra adds (CEP 44)."""
+    groups = sorted({group for record in ordered for group in record.extra_depends})
+    return {group: needs_of([record.extra_depends.get(group, ()) for record in ordered]) for group in groups}
+
+
+def encode(values: Sequence[int] | Sequence[str]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.msgpack.encode(values))
+
+
+numbers_decoder = msgspec.msgpack.Decoder(list[int])
+texts_decoder = msgspec.msgpack.Decoder(list[str])
+
+
+def decode_numbers(raw: msgspec.Raw) -> list[int]:
+    """A column of numbers."""
+    return numbers_decoder.decode(raw)
+
+
+def decode_texts(raw: msgspec.Raw) -> list[str]:
+    """A column of texts."""
+    return texts_decoder.decode(raw)
