@@ -1,0 +1,178 @@
+"""Environments by name, and the registry of all environments, `~/.conda/environments.txt` (CEP 32).
+
+A name stands for a directory right below one of the environments directories; `base` (and `root`) for the root prefix.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaa.errors import KaaError
+from kaa.host.files import is_writable, write_atomic
+from kaa.host.locks import file_lock
+
+RESERVED = ("base", "root")
+FORBIDDEN = "/ :#\\"
+SKIPPED = "placehold_pl"
+"""Builders make environments with paths full of this; they are not worth registering."""
+
+
+class InvalidEnvironmentName(KaaError, ValueError):
+    """A name that no environment can have."""
+
+    conda_name = "CondaValueError"
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(
+            f"{name!r} cannot be the name of an environment: {reason}",
+            hints=("choose a name without '/', ':', '#' and spaces", "give a path with --prefix instead"),
+        )
+
+
+class EnvironmentNotFound(KaaError):
+    """No environment has that name."""
+
+    conda_name = "EnvironmentNameNotFound"
+
+    def __init__(self, name: str, searched: tuple[Path, ...]) -> None:
+        self.name = name
+        self.searched = [str(path) for path in searched]
+        super().__init__(
+            f"there is no environment called {name!r} in {', '.join(self.searched) or 'any directory'}",
+            hints=(f"create it with `kaa create --name {name}`", "list the environments with `kaa env list`"),
+        )
+
+
+class NoWritableDirectory(KaaError):
+    """No environments directory can be written to."""
+
+    conda_name = "NoWritableEnvsDirError"
+
+    def __init__(self, directories: tuple[Path, ...]) -> None:
+        self.directories = [str(path) for path in directories]
+        super().__init__(
+            f"no environment can be made in {', '.join(self.directories) or 'any directory'}: no write permission",
+            hints=("give a path with --prefix", "name a directory of your own in envs_dirs"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentDirectories:
+    """Where environments are looked for by name: the root prefix, and the environments directories in order."""
+
+    root_prefix: Path
+    directories: tuple[Path, ...]
+
+    def find(self, name: str) -> Path | None:
+        """The existing environment (or other directory) of that name."""
+        if name in RESERVED:
+            return self.root_prefix
+        for directory in self.directories:
+            if (directory / name).is_dir():
+                return directory / name
+        return None
+
+    def get(self, name: str) -> Path:
+        """The existing environment of that name; raises EnvironmentNotFound or InvalidEnvironmentName."""
+        check_environment_name(name, reserved_allowed=True)
+        found = self.find(name)
+        if found is None:
+            raise EnvironmentNotFound(name, self.directories)
+        return found
+
+    def place(self, name: str) -> Path:
+        """Where the environment of that name is, or else is to be made: the first directory that can be written to."""
+        check_environment_name(name, reserved_allowed=True)
+        found = self.find(name)
+        if found is not None:
+            return found
+        for directory in self.directories:
+            if is_writable(directory):
+                return directory / name
+        raise NoWritableDirectory(self.directories)
+
+    def name_of(self, path: Path) -> str:
+        """The name of an environment, `base` for the root prefix; the path itself where it has no name."""
+        if path == self.root_prefix:
+            return "base"
+        return path.name if path.parent in self.directories and self.find(path.name) == path else str(path)
+
+    def list(self, registered: Iterable[Path] = ()) -> tuple[Path, ...]:
+        """All known environments: the root prefix, those in the environments directories, and the registered ones."""
+        found: dict[Path, None] = {}
+        if (self.root_prefix / "conda-meta" / "history").is_file():
+            found[self.root_prefix] = None
+        for directory in self.directories:
+            with contextlib.suppress(OSError):
+                for child in sorted(directory.iterdir()):
+                    if (child / "conda-meta" / "history").is_file():
+                        found[child] = None
+        for path in sorted(set(registered)):
+            if (path / "conda-meta" / "history").is_file():
+                found[path] = None
+        return tuple(found)
+
+
+def check_environment_name(name: str, *, reserved_allowed: bool = False) -> None:
+    """Raise InvalidEnvironmentName unless an environment can be called that."""
+    if not name:
+        raise InvalidEnvironmentName(name, "it is empty")
+    for character in name:
+        if character in FORBIDDEN or ord(character) < 0x20:
+            raise InvalidEnvironmentName(name, f"it holds {character!r}")
+    if name in (".", "..") or name.startswith("~"):
+        raise InvalidEnvironmentName(name, "it stands for another directory")
+    if name in RESERVED and not reserved_allowed:
+        raise InvalidEnvironmentName(name, "that name belongs to the root prefix")
+
+
+def registry_file(home: Path) -> Path:
+    """The file in which a user's environments are registered."""
+    return home / ".conda" / "environments.txt"
+
+
+def read_registry(registry: Path) -> tuple[Path, ...]:
+    """The paths that a registry lists, in its order; a missing or unreadable one lists none."""
+    try:
+        lines = registry.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ()
+    return tuple(dict.fromkeys(Path(line.strip()) for line in lines if line.strip()))
+
+
+def register(registry: Path, prefix: Path) -> bool:
+    """Add an environment to the registry, once; False when that was not possible, which harms nothing."""
+    if SKIPPED in str(prefix):
+        return True
+    return _rewrite(registry, lambda paths: paths if prefix in paths else (*paths, prefix))
+
+
+def unregister(registry: Path, prefix: Path) -> bool:
+    """Take an environment out of the registry, and those that are gone; False when that was not possible."""
+    if not registry.exists():
+        return True
+    return _rewrite(registry, lambda paths: tuple(path for path in paths if path != prefix and _is_there(path)))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether an environment is at `path`, or may be: a disk that is not mounted now says nothing."""
+    return (path / "conda-meta" / "history").is_file() or not path.parent.is_dir()
+
+
+def _rewrite(registry: Path, change: Callable[[tuple[Path, ...]], tuple[Path, ...]]) -> bool:
+    try:
+        registry.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(registry.with_name(".environments.lock"), timeout=10):
+            paths = read_registry(registry)
+            changed = change(paths)
+            if changed != paths or not registry.exists():
+                write_atomic(registry, b"".join(os.fsencode(path) + b"\n" for path in changed))
+    except (OSError, KaaError):
+        return False
+    return True

@@ -1,0 +1,156 @@
+"""An environment on disk: a directory with `conda-meta/history`, and one record per package beside it (CEP 32).
+
+prefix = open_prefix(Path("envs/demo"))
+[record.dist for record in prefix.records()]
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from kaa.errors import KaaError
+from kaa.host.files import write_atomic
+from kaa.models.prefix_record import PrefixRecord
+from kaa.models.record import PackageRecord
+from kaa.prefix.prefix_record_file import decode_record, encode_record
+
+
+class NotAnEnvironment(KaaError):
+    """A path that was to be an environment is none."""
+
+    conda_name = "EnvironmentLocationNotFound"
+
+    def __init__(self, path: Path, reason: str, *, hints: tuple[str, ...] = ()) -> None:
+        self.path = str(path)
+        self.reason = reason
+        super().__init__(f"{path} is not an environment: {reason}", hints=hints)
+
+
+class DirectoryIsNoEnvironment(NotAnEnvironment):
+    """A directory with other content stands where an environment was to be."""
+
+    conda_name = "DirectoryNotACondaEnvironmentError"
+
+
+class BrokenPrefixRecord(KaaError):
+    """A record of conda-meta cannot be read, or contradicts another one."""
+
+    conda_name = "CorruptedEnvironmentError"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = str(path)
+        self.reason = reason
+        super().__init__(
+            f"{path} cannot be used: {reason}",
+            hints=(
+                "move that file away and install the package again; its files are replaced then",
+                "create the environment anew from `kaa export` of a healthy copy",
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """The directory of an environment; every call reads the disk, nothing is remembered."""
+
+    path: Path
+
+    @property
+    def conda_meta(self) -> Path:
+        return self.path / "conda-meta"
+
+    @property
+    def history_file(self) -> Path:
+        return self.conda_meta / "history"
+
+    def is_environment(self) -> bool:
+        """Whether `conda-meta/history` is there (it may be empty)."""
+        return self.history_file.is_file()
+
+    def records(self) -> tuple[PrefixRecord, ...]:
+        """The installed packages by name; raises BrokenPrefixRecord.
+
+        As with conda, a record whose file is not called name-version-build.json does not count.
+        """
+        found: dict[str, PrefixRecord] = {}
+        for path in self.record_files():
+            record = read_record(path)
+            if record.dist != path.name.removesuffix(".json"):
+                continue
+            other = found.get(record.name)
+            if other is not None:
+                raise BrokenPrefixRecord(path, f"{other.dist} is recorded as well, and only one {record.name} can be")
+            found[record.name] = record
+        return tuple(found[name] for name in sorted(found))
+
+    def record_files(self) -> tuple[Path, ...]:
+        """The files of conda-meta that may hold a package record, by name."""
+        try:
+            names = sorted(path.name for path in self.conda_meta.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        # A record has a name, a version and a build; other tools keep other .json files here.
+        return tuple(
+            self.conda_meta / name
+            for name in names
+            if name.endswith(".json") and not name.startswith(".") and name.count("-") >= 2
+        )
+
+    def find(self, name: str) -> PrefixRecord | None:
+        """The record of one installed package."""
+        for path in self.record_files():
+            if path.name.rsplit("-", 2)[0] == name:
+                record = read_record(path)
+                if record.name == name and record.dist == path.name.removesuffix(".json"):
+                    return record
+        return None
+
+    def record_file(self, record: PackageRecord) -> Path:
+        """Where the record of a package is kept."""
+        return self.conda_meta / f"{record.dist}.json"
+
+    def write_record(self, record: PrefixRecord) -> None:
+        """Write a record at once or not at all; keys that kaa does not know stay as they are in the file."""
+        path = self.record_file(record)
+        previous: bytes | None = None
+        with contextlib.suppress(FileNotFoundError):
+            previous = path.read_bytes()
+        write_atomic(path, encode_record(record, previous))
+
+    def remove_record(self, record: PackageRecord) -> None:
+        """Remove a package's record; a missing one is fine."""
+        self.record_file(record).unlink(missing_ok=True)
+
+    def owners(self) -> Iterator[tuple[str, str]]:
+        """(path below the environment, package name) of every recorded file."""
+        for record in self.records():
+            for path in record.files:
+                yield path, record.name
+
+
+def open_prefix(path: Path) -> Prefix:
+    """The environment at `path`; raises NotAnEnvironment."""
+    prefix = Prefix(path)
+    if prefix.is_environment():
+        return prefix
+    create = f"create it with `kaa create --prefix {path}`"
+    if not path.exists():
+        raise NotAnEnvironment(path, "there is no such directory", hints=(create, "list environments with `kaa list`"))
+    if not path.is_dir():
+        raise DirectoryIsNoEnvironment(path, "it is a file", hints=("choose another path",))
+    raise DirectoryIsNoEnvironment(path, "conda-meta/history is missing", hints=("choose another path", create))
+
+
+def read_record(path: Path) -> PrefixRecord:
+    """The record in one file of conda-meta; raises BrokenPrefixRecord."""
+    try:
+        return decode_record(path.read_bytes())
+    except OSError as error:
+        raise BrokenPrefixRecord(path, error.strerror or str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BrokenPrefixRecord(path, f"it holds no package record ({error})") from error
