@@ -151,7 +151,7 @@ CHECKS = Choice("disabled", "warn", "enabled", other={"true": "enabled", "false"
 class Config:
     """All options with their values, and where each value comes from; it does not change once it is made."""
 
-    __slots__ = ("prefix", "provenance", "root_prefix", "unknown", "values")
+    __slots__ = ("ignored", "prefix", "provenance", "root_prefix", "unknown", "values")
 
     def __init__(
         self,
@@ -160,7 +160,8 @@ class Config:
         root_prefix: Path | str = "",
         prefix: Path | None = None,
         provenance: Mapping[str, tuple[Setting, ...]] = MappingProxyType({}),
-        unknown: tuple[tuple[str, Source], ...] = (),
+        unknown: tuple[tuple[str, Setting], ...] = (),
+        ignored: tuple[tuple[str, Setting], ...] = (),
     ) -> None:
         self.values = MappingProxyType(dict(values))
         """What was set or computed, by option name; an option that is not here has its default."""
@@ -170,7 +171,9 @@ class Config:
         self.provenance = provenance
         """By option name: the settings that made the value, the one that counts most first."""
         self.unknown = unknown
-        """Keys that no option answers to, and where they stand."""
+        """Keys that no option answers to."""
+        self.ignored = ignored
+        """Settings that a file inside an environment may not make."""
 
     # -- channels ---------------------------------------------------------------------------------------------------
     channels = Option(
@@ -271,7 +274,6 @@ class Config:
         "",
         "The platform to take packages for, such as linux-64; this machine's own if empty.",
         group="Channels",
-        aliases=("platform",),
     )
     repodata_use_zst = Option(
         Boolean(),
