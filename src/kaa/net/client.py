@@ -307,8 +307,8 @@ def _shown(url: str) -> str:
 def seconds_of_retry_after(value: str | None) -> float | None:
     """The pause that a Retry-After header asks for: seconds or a date; None when it says neither.
 
-    >>> seconds_of_retry_after("7"), seconds_of_retry_after("soon"), seconds_of_retry_after("Sun, 06 Nov 1994 08:49:37 GMT")
-    (7.0, None, 0.0)
+    >>> [seconds_of_retry_after(value) for value in ("7", "soon", "Sun, 06 Nov 1994 08:49:37 GMT")]
+    [7.0, None, 0.0]
     """
     if value is None:
         return None

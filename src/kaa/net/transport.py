@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import urlsplit
 
 from kaa.errors import KaaError
+from kaa.models.channel import url_to_path
 
 BLOCK = 1 << 17
 
@@ -160,7 +160,7 @@ class FileTransport:
 
     def request(self, request: Request) -> Response:
         url, headers = request.shown, request.headers
-        path = path_of_file_url(request.url)
+        path = Path(url_to_path(request.url))
         try:
             found = path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -192,14 +192,3 @@ def range_start(headers: Mapping[str, str]) -> int:
     """Where an open-ended byte range (`bytes=N-`) of a request starts; 0 for every other request."""
     match = re.fullmatch(r"bytes=(\d+)-", headers.get("Range", ""))
     return int(match.group(1)) if match else 0
-
-
-def path_of_file_url(url: str) -> Path:
-    """The path that a `file://` address names on this machine (`file:///x`, `file://localhost/x`, `file:///C:/x`)."""
-    parts = urlsplit(url)
-    host = "" if parts.netloc in ("", "localhost", "127.0.0.1") else parts.netloc
-    # A query or fragment cannot be meant in a file's address: `#` and `?` belong to the name.
-    tail = url[url.index(":") + 1 :].removeprefix("//").removeprefix(parts.netloc)
-    if os.name == "nt":
-        return Path(f"//{host}{unquote(tail)}" if host else url2pathname(tail))
-    return Path(f"//{host}{unquote(tail)}" if host else unquote(tail))
