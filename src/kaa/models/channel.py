@@ -1,0 +1,353 @@
+"""Channels: from what a user writes to one base URL, and back to a short name (CEP 26).
+
+A channel *is* its base URL: scheme, host, path and label, normalised, without subdir and without credentials. What a
+user writes is a name below the channel alias, a URL, a path, or the name of a group of channels (a multichannel).
+
+>>> config = ChannelConfig()
+>>> [channel] = config.resolve("conda-forge/label/rc", cwd="/")
+>>> channel.base_url, channel.name
+('https://conda.anaconda.org/conda-forge/label/rc', 'conda-forge/label/rc')
+>>> config.resolve("HTTPS://user:secret@Example.org:443/t/tk-1/tools/", cwd="/")
+(Channel(base_url='https://example.org/tools', name='https://example.org/tools'),)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+
+from kaa.errors import KaaError
+from kaa.models.subdir import is_known
+
+DEFAULT_ALIAS = "https://conda.anaconda.org"
+PACKAGE_EXTENSIONS = (".conda", ".tar.bz2", ".whl")
+
+HIDDEN = "***"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_DRIVE = re.compile(r"[A-Za-z]:([/\\]|$)")
+_LOOKS_LIKE_PATH = re.compile(r"\.{0,2}/|\.{1,2}$|~|\\|\.{1,2}\\|[A-Za-z]:([/\\]|$)")
+_TOKEN = re.compile(r"(?P<before>.*?)/t/(?P<token>[^/]*)(?P<after>/.*|$)", re.DOTALL)
+_USERINFO_IN_TEXT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@")
+_TOKEN_IN_TEXT = re.compile(r"((?!file:)\b[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*?/t/)[^/\s'\"<>]+")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+class InvalidChannel(KaaError, ValueError):
+    """A text that names no channel; `text` holds no credentials."""
+
+    def __init__(self, text: str, reason: str, *, hints: tuple[str, ...] = ()) -> None:
+        self.text = _redact_strictly(text)
+        self.reason = reason
+        super().__init__(f"{self.text!r} is not a channel: {reason}.", hints=hints)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlCredential:
+    """What a URL carried to prove who asks: a token (`/t/TOKEN/`), or a user name and password; never printed."""
+
+    token: str | None = field(default=None, repr=False)
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A place with repodata; two channels are the same when their base URLs are.
+
+    `name` is the short name for people and for conda-meta; `credential` came with the text and is for the client only.
+    """
+
+    base_url: str
+    name: str = field(compare=False)
+    credential: UrlCredential | None = field(default=None, repr=False, compare=False)
+
+    def subdir_url(self, subdir: str) -> str:
+        """The URL of the folder `subdir`, without a trailing slash."""
+        return f"{self.base_url}/{subdir}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelConfig:
+    """How names become channels; `home` is what `~` stands for."""
+
+    alias: str = DEFAULT_ALIAS
+    custom_channels: Mapping[str, str] = field(default_factory=dict)
+    """Name → the URL or path below which that name lies: `{"pkgs/main": "https://host"}` is https://host/pkgs/main."""
+    custom_multichannels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    default_channels: tuple[str, ...] = ()
+    """What `defaults` stands for, when someone names it."""
+    migrated_aliases: tuple[str, ...] = ()
+    """Former aliases: URLs below them mean the same path below `alias`."""
+    home: str = ""
+
+    def resolve(self, text: str, cwd: str) -> tuple[Channel, ...]:
+        """The channels that `text` names, in order; only a multichannel gives other than one."""
+        return self._resolve(text, cwd, ())
+
+    def _resolve(self, text: str, cwd: str, within: tuple[str, ...]) -> tuple[Channel, ...]:
+        members = self._multichannel(text.strip())
+        if members is None:
+            return (self._single(text, cwd),)
+        if text in within:
+            raise InvalidChannel(text, "it is a multichannel that contains itself")
+        if not members:
+            raise InvalidChannel(
+                text,
+                "it stands for no channels here",
+                hints=("name the channels themselves, as in --channel conda-forge", "set default_channels in .condarc"),
+            )
+        found: dict[str, Channel] = {}
+        for member in members:
+            for channel in self._resolve(member, cwd, (*within, text)):
+                found.setdefault(channel.base_url, channel)
+        return tuple(found.values())
+
+    def _multichannel(self, name: str) -> tuple[str, ...] | None:
+        if name in self.custom_multichannels:
+            return self.custom_multichannels[name]
+        return self.default_channels if name == "defaults" else None
+
+    def _single(self, text: str, cwd: str) -> Channel:
+        written = text.strip()
+        url, credential = split_credentials(self._absolute(written, cwd))
+        base_url = _without_subdir(normalize_url(url))
+        base_url = self._migrate(base_url)
+        if "://" not in base_url.rstrip("/") or base_url.endswith("://"):
+            raise InvalidChannel(text, "it has neither host nor path")
+        return Channel(base_url, self._name(base_url), credential)
+
+    def _absolute(self, text: str, cwd: str) -> str:
+        """`text` as a URL, credentials and all."""
+        if not text:
+            raise InvalidChannel(text, "it is empty")
+        if _HAS_SCHEME.match(text):
+            return text
+        if _LOOKS_LIKE_PATH.match(text):
+            return path_to_url(text, cwd, self.home)
+        custom = self._custom_location(text)
+        if custom is not None:
+            return custom if _HAS_SCHEME.match(custom) else path_to_url(custom, cwd, self.home)
+        alias = self.alias if _HAS_SCHEME.match(self.alias) else f"https://{self.alias}"
+        return f"{alias.rstrip('/')}/{text.strip('/')}"
+
+    def _custom_location(self, name: str) -> str | None:
+        for key in sorted(self.custom_channels, key=len, reverse=True):
+            if name == key or name.startswith(f"{key}/"):
+                return f"{self.custom_channels[key].rstrip('/')}/{name}"
+        return None
+
+    def _migrate(self, base_url: str) -> str:
+        for former in self.migrated_aliases:
+            rest = _path_below(base_url, normalize_url(split_credentials(former)[0]))
+            if rest:
+                return f"{self._alias_url()}/{rest}"
+        return base_url
+
+    def _alias_url(self) -> str:
+        alias = self.alias if _HAS_SCHEME.match(self.alias) else f"https://{self.alias}"
+        return normalize_url(split_credentials(alias)[0])
+
+    def _name(self, base_url: str) -> str:
+        for key in sorted(self.custom_channels, key=len, reverse=True):
+            server = self.custom_channels[key]
+            if not _HAS_SCHEME.match(server) and not server.startswith("/"):
+                continue
+            own = normalize_url(split_credentials(self._absolute(f"{server.rstrip('/')}/{key}", "/"))[0])
+            rest = _path_below(base_url, own)
+            if rest is not None:
+                return f"{key}/{rest}" if rest else key
+        below_alias = _path_below(base_url, self._alias_url())
+        return unquote(below_alias) if below_alias else base_url
+
+    def canonical_name(self, url: str) -> str:
+        """The shortest name for the channel of `url`, which may point at a subdir or a package of it.
+
+        In conda's order: the multichannel that has it, a custom channel, the path below the alias, the URL.
+        """
+        if not url:
+            return "<unknown>"
+        clean = normalize_url(split_credentials(url)[0])
+        base_url = self._migrate(_without_subdir(_without_package(clean)))
+        for name in (*self.custom_multichannels, "defaults"):
+            members = self._multichannel(name) or ()
+            if any(self._is_member(member, base_url) for member in members):
+                return name
+        return self._name(base_url)
+
+    def _is_member(self, member: str, base_url: str) -> bool:
+        if self._multichannel(member) is not None or (_LOOKS_LIKE_PATH.match(member) and not member.startswith("/")):
+            return False
+        return self._single(member, "/").base_url == base_url
+
+
+def split_credentials(url: str) -> tuple[str, UrlCredential | None]:
+    """`url` without user, password and token, and what was taken out.
+
+    >>> split_credentials("https://me:pw@host/t/tk-12/chan")[0]
+    'https://host/chan'
+    """
+    if not _HAS_SCHEME.match(url) or url[:5].lower() == "file:":
+        return url, None
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    userinfo, at, host = authority.rpartition("@")
+    user, colon, password = userinfo.partition(":")
+    token = None
+    match = _TOKEN.fullmatch(slash + path)
+    if match is not None:
+        token = unquote(match["token"]) or None
+        path = match["before"] + match["after"]
+    else:
+        path = slash + path
+    clean = f"{scheme}://{host}{path}"
+    if not at and token is None:
+        return clean, None
+    credential = UrlCredential(token, unquote(user) if at else None, unquote(password) if colon else None)
+    return clean, credential
+
+
+def redact(text: str) -> str:
+    """Any text, with the credentials of the URLs in it replaced by stars."""
+    return _TOKEN_IN_TEXT.sub(rf"\1{HIDDEN}", _USERINFO_IN_TEXT.sub(rf"\1{HIDDEN}@", text))
+
+
+def _redact_strictly(text: str) -> str:
+    """For text that may be broken in ways that hide where a password ends: everything up to the last `@` goes."""
+    text = re.sub(r"(://).*@", rf"\1{HIDDEN}@", text, flags=re.DOTALL)
+    return re.sub(r"^t/[^/]+", f"t/{HIDDEN}", redact(text))
+
+
+def normalize_url(url: str) -> str:
+    """One spelling for a URL: case of scheme and host, default port, escapes, dot segments, slashes, `label/main`.
+
+    A query or fragment is refused: a channel is a folder.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidChannel(url, "its host or port cannot be read") from error
+    if parts.query or parts.fragment:
+        raise InvalidChannel(url, "a channel's URL has no query and no fragment")
+    scheme = parts.scheme.lower()
+    path = _normal_path(parts.path, scheme)
+    if scheme == "file":
+        host = (parts.hostname or "").lower()
+        return f"file://{'' if host == 'localhost' else host}{path}"
+    return urlunsplit(SplitResult(scheme, _normal_host(parts, port), path, "", ""))
+
+
+def _normal_host(parts: SplitResult, port: int | None) -> str:
+    host = (parts.hostname or "").rstrip(".")
+    if not host:
+        return ""
+    if ":" in host:
+        host = f"[{host}]"
+    elif not host.isascii():
+        host = host.encode("idna").decode("ascii")
+    return host if port in (None, _DEFAULT_PORTS.get(parts.scheme.lower())) else f"{host}:{port}"
+
+
+def _normal_path(path: str, scheme: str) -> str:
+    segments: list[str] = []
+    for segment in path.split("/"):
+        if segment in ("", "."):
+            continue
+        if segment == "..":
+            if segments:
+                segments.pop()
+            continue
+        segments.append(_normal_file_segment(segment) if scheme == "file" else _normal_segment(segment))
+    if segments[-2:] == ["label", "main"]:
+        del segments[-2:]
+    return "".join(f"/{segment}" for segment in segments)
+
+
+def _normal_segment(segment: str) -> str:
+    """Escapes of letters that need none are undone, the others written in capitals; what is not allowed is escaped."""
+
+    def rewrite(match: re.Match[str]) -> str:
+        character = chr(int(match[1], 16))
+        return character if character in _UNRESERVED else f"%{match[1].upper()}"
+
+    return quote(_ESCAPE.sub(rewrite, segment), safe="%!$&'()*+,;=:@~")
+
+
+def _normal_file_segment(segment: str) -> str:
+    if _DRIVE.match(segment):
+        return segment
+    return quote(unquote(segment, errors="surrogateescape"), safe="", errors="surrogateescape")
+
+
+def path_to_url(path: str, cwd: str, home: str = "") -> str:
+    """The file URL of a local path as a user writes it; relative ones start at `cwd`, `~` is `home`."""
+    if path == "~" or path.startswith(("~/", "~\\")):
+        if not home:
+            raise InvalidChannel(path, "there is no home directory for ~")
+        path = home + path[1:]
+    elif path.startswith("~"):
+        raise InvalidChannel(path, "only one's own home can be written as ~", hints=("write the whole path",))
+    if "\\" in path or _DRIVE.match(path) or _DRIVE.match(cwd):
+        path, cwd = path.replace("\\", "/"), cwd.replace("\\", "/")
+    if path.startswith("//"):
+        host, _, rest = path[2:].partition("/")
+        return f"file://{host}/{_quote_path(rest)}"
+    if not path.startswith("/") and not _DRIVE.match(path):
+        path = f"{cwd}/{path}"
+    return f"file:///{_quote_path(path.lstrip('/'))}"
+
+
+def url_to_path(url: str) -> str:
+    """The local path of a file URL."""
+    parts = urlsplit(url)
+    path = unquote(parts.path, errors="surrogateescape")
+    if parts.netloc and parts.netloc.lower() != "localhost":
+        return f"//{parts.netloc}{path}"
+    return path[1:] if _DRIVE.match(path[1:]) else path
+
+
+def _quote_path(path: str) -> str:
+    drive = _DRIVE.match(path)
+    start = 2 if drive else 0
+    return path[:start] + quote(path[start:], safe="/", errors="surrogateescape")
+
+
+def split_package_url(url: str) -> tuple[str, str, str]:
+    """Base URL of the channel, subdir and file name of a package's URL (without credentials); subdir may be "".
+
+    >>> split_package_url("https://host/chan/linux-64/zlib-1.3.1-0.conda")
+    ('https://host/chan', 'linux-64', 'zlib-1.3.1-0.conda')
+    """
+    folder, _, file_name = url.rpartition("/")
+    base, _, subdir = folder.rpartition("/")
+    return (base, subdir, file_name) if is_known(subdir) else (folder, "", file_name)
+
+
+def _without_package(url: str) -> str:
+    return url.rpartition("/")[0] if url.endswith(PACKAGE_EXTENSIONS) else url
+
+
+def _without_subdir(url: str) -> str:
+    base, _, last = url.rpartition("/")
+    if not is_known(last):
+        return url
+    return base.removesuffix("/label/main")
+
+
+def _path_below(url: str, base: str) -> str | None:
+    """What follows `base` in `url`: "" for the same, None when it lies elsewhere."""
+    if url == base:
+        return ""
+    return url[len(base) + 1 :] if url.startswith(f"{base}/") else None
+
+
+def with_name(channel: Channel, name: str) -> Channel:
+    """The same channel under another name."""
+    return replace(channel, name=name)
