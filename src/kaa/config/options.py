@@ -151,13 +151,14 @@ CHECKS = Choice("disabled", "warn", "enabled", other={"true": "enabled", "false"
 class Config:
     """All options with their values, and where each value comes from; it does not change once it is made."""
 
-    __slots__ = ("ignored", "prefix", "provenance", "root_prefix", "unknown", "values")
+    __slots__ = ("home", "ignored", "prefix", "provenance", "root_prefix", "unknown", "values")
 
     def __init__(
         self,
         values: Mapping[str, object] = MappingProxyType({}),
         *,
         root_prefix: Path | str = "",
+        home: Path | str = "",
         prefix: Path | None = None,
         provenance: Mapping[str, tuple[Setting, ...]] = MappingProxyType({}),
         unknown: tuple[tuple[str, Setting], ...] = (),
@@ -166,6 +167,8 @@ class Config:
         self.values = MappingProxyType(dict(values))
         """What was set or computed, by option name; an option that is not here has its default."""
         self.root_prefix = Path(root_prefix)
+        self.home = Path(home)
+        """What `~` stands for."""
         self.prefix = prefix
         """The environment whose condarc files were read: the target of the command, or the active one."""
         self.provenance = provenance
@@ -419,12 +422,6 @@ class Config:
     always_copy = Option(
         Boolean(), False, "Copy files into environments, never link them.", group="Linking", aliases=("copy",)
     )
-    allow_softlinks = Option(
-        Boolean(),
-        False,
-        "Link softly where the cache is on another file system; such files break when the cache is cleaned.",
-        group="Linking",
-    )
     path_conflict = Option(
         Choice("clobber", "warn", "prevent"),
         "clobber",
@@ -434,8 +431,9 @@ class Config:
     )
     safety_checks = Option(
         CHECKS,
-        "warn",
-        "Compare extracted packages with their own list of files before linking: enabled stops on a difference.",
+        "enabled",
+        "Compare extracted packages with their own list of files before linking: a difference stops the "
+        "work (enabled), is told (warn), or nobody looks (disabled).",
         group="Linking",
         trusted=True,
     )
@@ -549,6 +547,7 @@ INERT: Mapping[str, tuple[Kind[object], object, tuple[str, ...]]] = {
     "allow_conda_downgrades": (Anything(), False, ()),
     "allow_cycles": (Anything(), True, ()),
     "allow_non_channel_urls": (Anything(), False, ()),
+    "allow_softlinks": (Anything(), False, ()),
     "always_softlink": (Anything(), False, ("softlink",)),
     "anaconda_upload": (Anything(), None, ("binstar_upload",)),
     "auto_update_conda": (Anything(), False, ("self_update",)),

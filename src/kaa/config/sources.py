@@ -135,6 +135,7 @@ def load_config(
     return Config(
         values,
         root_prefix=root_prefix,
+        home=home_directory(environ),
         prefix=prefix,
         provenance=provenance,
         unknown=tuple(unknown),

@@ -1,0 +1,188 @@
+"""Groups of arguments that commands share.
+
+Arguments that set an option of `kaa.config.options` are stored under the option's name, and under None while they are
+not given: what was given is then what the command line says (`kaa.cli.opening.given_options`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+CHANNEL_PRIORITIES = ("strict", "flexible", "disabled")
+
+
+def flag(parser: argparse._ActionsContainer, *names: str, option: str, value: object = True, help: str) -> None:
+    """A flag that sets an option to a value."""
+    parser.add_argument(*names, dest=option, action="store_const", const=value, default=None, help=help)
+
+
+def ignored(parser: argparse._ActionsContainer, *names: str, nargs: int | str | None = 0) -> None:
+    """A flag of conda that means nothing here; accepted, so that scripts go on working."""
+    if nargs == 0:
+        parser.add_argument(*names, dest="_ignored", action="store_true", default=None, help=argparse.SUPPRESS)
+    else:
+        parser.add_argument(*names, dest="_ignored", nargs=nargs, help=argparse.SUPPRESS)
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """--json, --quiet, --verbose, --root-prefix; every command has them."""
+    group = parser.add_argument_group("output")
+    flag(group, "--json", option="json", help="print the result as JSON")
+    flag(group, "-q", "--quiet", option="quiet", help="show no progress")
+    group.add_argument("-v", "--verbose", dest="verbosity", action="count", default=None, help="tell more")
+    group.add_argument("--root-prefix", metavar="DIR", help="where kaa lives (default: $KAA_ROOT_PREFIX, or ~/kaa)")
+    flag(group, "--debug", option="verbosity", value=3, help=argparse.SUPPRESS)
+    flag(group, "--trace", option="verbosity", value=4, help=argparse.SUPPRESS)
+    ignored(group, "--no-plugins")
+    ignored(group, "--console", nargs=None)
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """--name and --prefix."""
+    group = parser.add_argument_group("which environment").add_mutually_exclusive_group()
+    group.add_argument("-n", "--name", metavar="NAME", help="the environment of that name")
+    group.add_argument("-p", "--prefix", metavar="DIR", help="the environment in that directory")
+
+
+def add_prompts(parser: argparse.ArgumentParser) -> None:
+    """--yes and --dry-run."""
+    group = parser.add_argument_group("before anything changes")
+    flag(group, "-y", "--yes", option="always_yes", help="do not ask")
+    flag(group, "-d", "--dry-run", option="dry_run", help="show what would be done, and stop")
+
+
+def add_channels(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """--channel, --override-channels, --subdir, and how repodata is fetched."""
+    group = parser.add_argument_group("channels")
+    group.add_argument(
+        "-c",
+        "--channel",
+        dest="channels",
+        action="append",
+        metavar="CHANNEL",
+        help="take packages from this channel as well, before the configured ones; may be repeated",
+    )
+    group.add_argument(
+        "-O", "--override-channels", action="store_true", help="use the channels given with -c and no others"
+    )
+    group.add_argument(
+        "--subdir", "--platform", dest="subdir", metavar="SUBDIR", help="the platform to take packages for"
+    )
+    flag(group, "--repodata-use-zst", option="repodata_use_zst", help=argparse.SUPPRESS)
+    flag(group, "--no-repodata-use-zst", option="repodata_use_zst", value=False, help=argparse.SUPPRESS)
+    flag(group, "--repodata-use-shards", option="repodata_use_shards", help=argparse.SUPPRESS)
+    flag(group, "--no-repodata-use-shards", option="repodata_use_shards", value=False, help=argparse.SUPPRESS)
+    ignored(group, "--use-local")
+    ignored(group, "--repodata-fn", nargs=None)
+    ignored(group, "--experimental", nargs=None)
+    ignored(group, "--no-lock")
+    return group
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """--offline, --insecure."""
+    group = parser.add_argument_group("network")
+    flag(group, "--offline", option="offline", help="use what is on this machine")
+    flag(group, "-k", "--insecure", option="ssl_verify", value=False, help="trust any server (dangerous)")
+    ignored(group, "-C", "--use-index-cache")
+
+
+def add_solving(parser: argparse.ArgumentParser) -> None:
+    """Channel priority, which dependencies, pins."""
+    group = parser.add_argument_group("solving")
+    flag(
+        group,
+        "--strict-channel-priority",
+        option="channel_priority",
+        value="strict",
+        help="take a package only from the first channel that has it",
+    )
+    flag(
+        group,
+        "--no-channel-priority",
+        option="channel_priority",
+        value="disabled",
+        help="let versions decide, not channels",
+    )
+    group.add_argument(
+        "--channel-priority",
+        dest="channel_priority",
+        nargs="?",
+        const="flexible",
+        choices=CHANNEL_PRIORITIES,
+        default=None,
+        help="how much the order of channels means",
+    )
+    chosen = group.add_mutually_exclusive_group()
+    chosen.add_argument("--no-deps", action="store_true", help="only the named packages, not what they need")
+    chosen.add_argument("--only-deps", action="store_true", help="only what the named packages need")
+    group.add_argument("--no-pin", action="store_true", help="leave pinned specs aside")
+    ignored(group, "--solver", nargs=None)
+    ignored(group, "--prune")
+
+
+def add_update_mode(parser: argparse.ArgumentParser) -> None:
+    """What may change beside the named packages."""
+    group = parser.add_argument_group("what else may change").add_mutually_exclusive_group()
+    group.add_argument(
+        "--freeze-installed", "--no-update-deps", action="store_true", help="change nothing that is installed"
+    )
+    group.add_argument("--update-deps", action="store_true", help="update what the named packages need as well")
+    group.add_argument(
+        "-S",
+        "--satisfied-skip-solve",
+        action="store_true",
+        help="do nothing if what is installed satisfies the request",
+    )
+    group.add_argument("--update-all", "--all", dest="update_all", action="store_true", help="update every package")
+    ignored(group, "--update-specs")
+
+
+def add_linking(parser: argparse.ArgumentParser) -> None:
+    """How packages come into the environment."""
+    group = parser.add_argument_group("linking")
+    flag(group, "--copy", option="always_copy", help="copy files, never link them")
+    group.add_argument("--download-only", action="store_true", help="fill the package cache, change no environment")
+    flag(group, "--shortcuts", option="shortcuts", help=argparse.SUPPRESS)
+    flag(group, "--no-shortcuts", option="shortcuts", value=False, help=argparse.SUPPRESS)
+    flag(group, "--clobber", option="path_conflict", value="clobber", help=argparse.SUPPRESS)
+    ignored(group, "--shortcuts-only", nargs=None)
+    flag(group, "--show-channel-urls", option="show_channel_urls", help=argparse.SUPPRESS)
+    flag(group, "--no-show-channel-urls", option="show_channel_urls", value=False, help=argparse.SUPPRESS)
+    for name in ("--force-pscheck", "--dev", "--unknown", "--mkdir"):
+        ignored(group, name)
+
+
+def add_frozen(parser: argparse.ArgumentParser) -> None:
+    """--override-frozen."""
+    flag(
+        parser,
+        "--override-frozen",
+        option="protect_frozen_envs",
+        value=False,
+        help="change an environment that is marked as frozen",
+    )
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """--file."""
+    parser.add_argument(
+        "-f",
+        "--file",
+        dest="files",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="read specs, or URLs after a line @EXPLICIT, from a file; may be repeated",
+    )
+
+
+def add_specs(parser: argparse.ArgumentParser, help: str) -> None:
+    """The positional specs."""
+    parser.add_argument("specs", nargs="*", metavar="SPEC", help=help)
+
+
+def one_of(values: Sequence[str]) -> str:
+    """`a, b or c`."""
+    return " or ".join([", ".join(values[:-1]), values[-1]]) if len(values) > 1 else "".join(values)

@@ -1,0 +1,170 @@
+"""From the words of a command line to one command: find it, load its module, parse, run, and answer an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from kaa import __version__
+from kaa.cli.output import report_crash, report_error, report_interrupt
+from kaa.cli.table import COMMANDS, GROUPS, Command, find_command
+from kaa.errors import KaaError
+
+LEADING_FLAGS = frozenset({"-v", "--verbose", "-q", "--quiet", "--debug", "--trace", "--json", "--no-plugins"})
+"""Flags that may stand before the command; they mean the same behind it."""
+LEADING_VALUES = frozenset({"--root-prefix"})
+
+
+class Usage(Exception):
+    """A command line that cannot be understood; the text says why."""
+
+
+def dispatch(words: Sequence[str]) -> int:
+    """Run one command line and answer the exit code; whatever goes wrong is told, not raised."""
+    as_json = "--json" in words
+    try:
+        leading, rest = split_leading(words)
+        if not rest or rest[0] in ("-h", "--help", "help"):
+            print(overview())
+            return 0
+        command = find_command(rest[0])
+        if command is None:
+            return run_external(rest[0], rest[1:])
+        module = importlib.import_module(command.module)
+        arguments = parse(command, module, [*leading, *rest[1:]])
+        as_json = bool(getattr(arguments, "json", False))
+        return run(command, module, arguments)
+    except SystemExit as error:
+        # argparse has printed its message, or the help, already.
+        return error.code if isinstance(error.code, int) else 1
+    except Usage as error:
+        print(f"kaa: {error}", file=sys.stderr)
+        return 2
+    except KaaError as error:
+        report_error(error, as_json=as_json or _variable_says_json())
+        return error.exit_code
+    except KeyboardInterrupt:
+        report_interrupt(as_json=as_json)
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has enough; Python must not complain about it when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        report_crash(error, words, as_json=as_json)
+        return 1
+
+
+def _variable_says_json() -> bool:
+    value = os.environ.get("KAA_JSON") or os.environ.get("CONDA_JSON") or ""
+    return value.strip().lower() in ("1", "true", "yes", "on", "y")
+
+
+def split_leading(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The flags before the command, and the rest from the command on."""
+    leading: list[str] = []
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] not in ("-h", "--help"):
+        word = words[at]
+        if word in LEADING_VALUES:
+            if at + 1 == len(words):
+                raise Usage(f"{word} needs a value")
+            leading += [word, words[at + 1]]
+            at += 2
+        elif word in LEADING_FLAGS or word.partition("=")[0] in LEADING_VALUES:
+            leading.append(word)
+            at += 1
+        else:
+            raise Usage(f"unknown flag {word} before the command; `kaa --help` lists the commands")
+    return leading, list(words[at:])
+
+
+def parse(command: Command, module: ModuleType, words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command; exits as argparse does when they are wrong or the help is wanted."""
+    parser = make_parser(command, module)
+    # Options may stand between positional words, except where everything behind the first word is someone else's.
+    greedy = (argparse.REMAINDER, argparse.PARSER)
+    if any(action.nargs in greedy for action in parser._actions):
+        return parser.parse_args(words)
+    return parser.parse_intermixed_args(words)
+
+
+def make_parser(command: Command, module: ModuleType) -> argparse.ArgumentParser:
+    """The parser of one command."""
+    parser = argparse.ArgumentParser(
+        prog=f"kaa {command.name}",
+        description=getattr(module, "HELP", command.help),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+def run(command: Command, module: ModuleType, arguments: argparse.Namespace) -> int:
+    """Run a parsed command; those that are not light get a session."""
+    if command.light:
+        code: int = module.run(arguments)
+    else:
+        code = importlib.import_module("kaa.cli.opening").run_with_session(module.run, arguments)
+    return code
+
+
+def overview() -> str:
+    """What `kaa --help` shows."""
+    lines = [
+        f"kaa {__version__}: environments and packages, compatible with conda.",
+        "",
+        "usage: kaa COMMAND …        kaa COMMAND --help tells more",
+    ]
+    for group in GROUPS:
+        lines += ["", f"{group}:"]
+        for command in COMMANDS:
+            if command.group == group and not command.hidden:
+                names = ", ".join((command.name, *command.aliases))
+                lines.append(f"  {names:<18} {command.help}")
+    lines += [
+        "",
+        "Before or behind the command:",
+        "  --json             Print the result as JSON.",
+        "  -q, --quiet        Show no progress.",
+        "  -v, --verbose      Tell more.",
+        "  --root-prefix DIR  Where kaa lives (default: $KAA_ROOT_PREFIX, or ~/kaa).",
+        "  -V, --version      Print the version.",
+    ]
+    return "\n".join(lines)
+
+
+def run_external(word: str, words: Sequence[str]) -> int:
+    """Run the program `kaa-<word>` if there is one on PATH; else say what comes near."""
+    program = find_program(f"kaa-{word}", os.environ.get("PATH", ""))
+    if program is None:
+        raise Usage(unknown_command(word))
+    sys.stdout.flush()
+    os.execv(program, [str(program), *words])
+
+
+def find_program(name: str, search_path: str) -> Path | None:
+    """The first executable file of that name in the directories of PATH."""
+    if os.sep in name:
+        return None
+    for directory in filter(None, search_path.split(os.pathsep)):
+        for suffix in (".exe", ".bat") if os.name == "nt" else ("",):
+            candidate = Path(directory) / (name + suffix)
+            if candidate.is_file() and os.access(candidate, os.X_OK):
+                return candidate
+    return None
+
+
+def unknown_command(word: str) -> str:
+    """What to tell someone who asks for a command that is not there."""
+    difflib = importlib.import_module("difflib")
+    names = [name for command in COMMANDS for name in (command.name, *command.aliases)]
+    near: list[str] = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`kaa --help` lists the commands"
+    return f"there is no command {word!r}; {hint}"

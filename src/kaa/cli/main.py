@@ -1,0 +1,36 @@
+"""The `kaa` program: the first word chooses a command; an error becomes a message and an exit code.
+
+Nothing is imported before it is needed: `kaa --version` costs little more than Python itself.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONDA_VERSION = "26.7.2"
+"""The conda whose command line, files and JSON kaa answers like; told when kaa is called by the name `conda`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (default: this process's) and answer the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in ("--version", "-V"):
+        print(version_line(sys.argv[0]))
+        return 0
+    from kaa.cli.dispatch import dispatch  # noqa: PLC0415 - not needed for --version
+
+    return dispatch(words)
+
+
+def version_line(program: str) -> str:
+    """`kaa 1.2`; whoever calls the program `conda` reads one of conda's versions there."""
+    name = program.replace("\\", "/").rpartition("/")[2].removesuffix(".exe")
+    if name == "conda":
+        return f"conda {CONDA_VERSION}"
+    from kaa import __version__  # noqa: PLC0415 - a constant of the package
+
+    return f"kaa {__version__}"

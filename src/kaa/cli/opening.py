@@ -1,0 +1,22 @@
+"""From parsed arguments to an open session: the configuration, the target environment, the reporter."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from kaa.api.session import Session
+from kaa.cli.configuring import configure
+from kaa.cli.progress import reporting
+
+
+def run_with_session(run: Callable[[argparse.Namespace, Session], int], arguments: argparse.Namespace) -> int:
+    """Open a session as the arguments and the configuration say, and run a command in it."""
+    environ: Mapping[str, str] = os.environ
+    config = configure(arguments, environ)
+    # From here on the command (and the report of an error) goes by what counts, wherever it was set.
+    arguments.json = config.json
+    with reporting(config) as reporter, Session(config, reporter, environ=environ, cwd=Path.cwd()) as session:
+        return run(arguments, session)

@@ -1,0 +1,142 @@
+"""What kaa prints: results as JSON or text on standard output, errors on standard error (JSON ones on standard output).
+
+The JSON form of errors has the keys that conda's clients read. Nothing heavy is imported here: light commands report
+their errors through this module too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
+
+from kaa.errors import KaaError
+
+FORMER_NAMES = {"PackagesNotFoundInChannelsError": "PackagesNotFoundError"}
+"""Names that conda gave up and clients still look for in the text."""
+
+
+def print_json(value: object, stream: TextIO | None = None) -> None:
+    """Print a value as JSON, one key per line."""
+    print(to_json(value), file=stream or sys.stdout)
+
+
+def to_json(value: object) -> str:
+    """A value as JSON with an indent of 2, its keys in their order."""
+    return json.dumps(value, indent=2, default=_plain)
+
+
+def _plain(value: object) -> object:
+    """What JSON has no form for: paths as text, sets sorted, and kaa's own values by their fields."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    fields = getattr(value, "__struct_fields__", None) or getattr(value, "__dataclass_fields__", None)
+    if fields is not None:
+        return {name: getattr(value, name) for name in fields}
+    if isinstance(value, Iterable):
+        return list(value)
+    return str(value)
+
+
+# -- errors -----------------------------------------------------------------------------------------------------------
+
+
+def error_text(error: KaaError) -> str:
+    """The error for people: its name for conda's clients, what failed, what to try."""
+    name = error.conda_name
+    if name == "CondaError":
+        return f"error: {error}"
+    former = FORMER_NAMES.get(name)
+    return f"{name} ({former}): {error}" if former else f"{name}: {error}"
+
+
+def error_json(error: KaaError) -> dict[str, object]:
+    """The error for programs, with the keys of conda's errors and the fields of this one."""
+    name = error.conda_name
+    document: dict[str, object] = {
+        "caused_by": str(error.__cause__) if error.__cause__ is not None else "None",
+        "error": f"{name}: {error.message}",
+        "exception_name": name,
+        "exception_type": f"<class 'conda.exceptions.{name}'>",
+        "message": error.message,
+    }
+    for key, value in error.fields().items():
+        document.setdefault(key, value)
+    if error.hints:
+        document["guidance"] = {"summary": error.message, "cause": "", "hints": list(error.hints)}
+    # The keys come from many classes; sorted they stand where a reader looks for them.
+    return dict(sorted(document.items()))
+
+
+def report_error(error: KaaError, *, as_json: bool) -> None:
+    """Tell about an error that kaa expected."""
+    if as_json:
+        print_json(error_json(error), sys.stdout if error.exit_code else sys.stderr)
+    else:
+        print(f"\n{error_text(error)}\n", file=sys.stderr)
+
+
+def report_interrupt(*, as_json: bool) -> None:
+    """Tell that the user stopped the work (Ctrl-C)."""
+    if as_json:
+        print_json({"error": "KeyboardInterrupt", "exception_name": "KeyboardInterrupt", "message": "interrupted"})
+    else:
+        print("\ninterrupted", file=sys.stderr)
+
+
+def report_crash(error: BaseException, words: Sequence[str], *, as_json: bool) -> None:
+    """Tell about an error that kaa did not expect: the traceback, and what to do with it."""
+    traceback = importlib.import_module("traceback")
+    redact = importlib.import_module("kaa.models.channel").redact
+    kaa = importlib.import_module("kaa")
+    lines: list[str] = redact("".join(traceback.format_exception(error))).splitlines()
+    message = redact(f"{type(error).__name__}: {error}")
+    command = redact(" ".join(["kaa", *words]))
+    if as_json:
+        print_json(
+            {
+                "command": command,
+                "error": message,
+                "exception_name": type(error).__name__,
+                "exception_type": str(type(error)),
+                "message": message,
+                "traceback": "\n".join(lines),
+                "version": kaa.__version__,
+            }
+        )
+        return
+    print("\n".join(lines), file=sys.stderr)
+    print(
+        f"\nThis is a fault in kaa {kaa.__version__} (Python {sys.version.split()[0]}, {sys.platform}), not in what "
+        f"you did.\nThe command was: {command}\nPlease report it to kaa's developers, with the lines above.",
+        file=sys.stderr,
+    )
+
+
+# -- text -------------------------------------------------------------------------------------------------------------
+
+
+def table(rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), indent: str = "") -> list[str]:
+    """Lines of columns, two spaces between them, as wide as their contents."""
+    every = [tuple(header), *map(tuple, rows)] if header else [tuple(row) for row in rows]
+    if not every:
+        return []
+    widths = [max(len(row[i]) for row in every if i < len(row)) for i in range(max(map(len, every)))]
+    return [indent + "  ".join(f"{cell:<{widths[i]}}" for i, cell in enumerate(row)).rstrip() for row in every]
+
+
+def size_text(size: int) -> str:
+    """A number of bytes as people read it: `713 B`, `1.2 MB`."""
+    amount = float(size)
+    for unit in ("B", "KB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+        amount /= 1000
+    raise AssertionError("unreachable")

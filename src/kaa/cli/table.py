@@ -1,0 +1,62 @@
+"""The commands: name, module, one line of help. Nothing of a command is imported to list it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """One command of the program."""
+
+    name: str
+    module: str
+    help: str
+    group: str
+    aliases: tuple[str, ...] = ()
+    light: bool = False
+    """A light command gets no session: its module has `run(arguments)` instead of `run(arguments, session)`."""
+    hidden: bool = False
+
+
+ENVIRONMENTS = "Environments"
+PACKAGES = "Packages"
+SHELLS = "Shells"
+CHANNELS = "Channels and packages of one's own"
+SETTINGS = "Settings"
+GROUPS = (ENVIRONMENTS, PACKAGES, SHELLS, CHANNELS, SETTINGS)
+
+_MODULES = "kaa.cli.commands."
+
+COMMANDS: tuple[Command, ...] = (
+    Command("create", _MODULES + "create", "Make a new environment.", ENVIRONMENTS),
+    Command("install", _MODULES + "install", "Add packages to an environment.", ENVIRONMENTS),
+    Command("update", _MODULES + "update", "Bring packages to newer versions.", ENVIRONMENTS, ("upgrade",)),
+    Command(
+        "remove", _MODULES + "remove", "Take packages out, or a whole environment away.", ENVIRONMENTS, ("uninstall",)
+    ),
+    Command("env", _MODULES + "env", "List, make, update, export and remove environments.", ENVIRONMENTS),
+    Command("list", _MODULES + "list", "Show the packages of an environment.", PACKAGES),
+    Command("search", _MODULES + "search", "Show what the channels offer.", PACKAGES),
+    Command("clean", _MODULES + "clean", "Free what the package cache no longer needs.", PACKAGES),
+    Command("activate", _MODULES + "activate", "Enter an environment (a function of the shell).", SHELLS, light=True),
+    Command(
+        "deactivate", _MODULES + "deactivate", "Leave the environment (a function of the shell).", SHELLS, light=True
+    ),
+    Command("run", _MODULES + "run", "Run a program inside an environment.", SHELLS, light=True),
+    Command("init", _MODULES + "init", "Teach the shells to activate environments.", SHELLS, light=True),
+    Command(
+        "shell", _MODULES + "shell", "Print what a shell runs to enter or leave an environment.", SHELLS, light=True
+    ),
+    Command("channel", _MODULES + "channel", "Make and serve channels.", CHANNELS),
+    Command("package", _MODULES + "package", "Make packages.", CHANNELS),
+    Command("info", _MODULES + "info", "Tell about this installation and machine.", SETTINGS),
+    Command("config", _MODULES + "config", "Show and change settings.", SETTINGS, light=True),
+)
+
+
+def find_command(word: str) -> Command | None:
+    """The command of that name or alias."""
+    for command in COMMANDS:
+        if word == command.name or word in command.aliases:
+            return command
+    return None
