@@ -182,7 +182,8 @@ class TarReader:
 def _member(header: bytes, flag: int, size: int, extended: dict[str, str]) -> Member:
     name = _text(header[:100].partition(b"\0")[0])
     if header[345] and header[257:262] == b"ustar" and header[263:265] == b"00":
-        name = f"{_text(header[345:500].partition(b'\0'[0:1])[0])}/{name}"
+        folder = _text(header[345:500].partition(b"\0")[0])
+        name = f"{folder}/{name}"
     link = _text(header[157:257].partition(b"\0")[0]) if header[157] else ""
     mtime = _number(header[136:148], "time", name)
     if extended:

@@ -25,7 +25,7 @@ from kaa.net.proxies import proxies_for
 from kaa.net.settings import HttpSettings
 from kaa.net.transport import (
     BLOCK,
-    CertificateRefused,
+    TlsFailure,
     FileTransport,
     HostUnreachable,
     IncompleteBody,
@@ -210,7 +210,7 @@ class HttpClient:
             try:
                 response = self._follow(url, headers, method)
             except HostUnreachable as error:
-                if last or isinstance(error, CertificateRefused):
+                if last or isinstance(error, TlsFailure):
                     raise
                 self._pause(attempt, None, url, error.detail)
                 continue

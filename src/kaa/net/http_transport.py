@@ -24,7 +24,7 @@ from kaa.net.proxies import Proxies
 from kaa.net.settings import HttpSettings
 from kaa.net.transport import (
     BLOCK,
-    CertificateRefused,
+    TlsFailure,
     HostUnreachable,
     IncompleteBody,
     ProxyUnreachable,
@@ -145,7 +145,7 @@ class HttpTransport:
         cause, root = cause_of(error)
         detail = _plain(root)
         if cause == "tls":
-            raise CertificateRefused(url, cause, detail, via=via, trusted=self.trusted) from error
+            raise TlsFailure(url, cause, detail, via=via, trusted=self.trusted) from error
         if cause == "proxy":
             raise ProxyUnreachable(url, cause, detail, via=via) from error
         raise HostUnreachable(url, cause, detail, via=via) from error
@@ -216,14 +216,17 @@ def cause_of(error: BaseException) -> tuple[str, BaseException]:
             return "tls", inner
         return "proxy", inner or error
     if isinstance(error, failures.SSLError | ssl.SSLError):
-        return "tls" if "CERTIFICATE" in str(error).upper() or "SSL" in str(error).upper() else "connection", error
+        return "tls", error
     if isinstance(error, failures.NameResolutionError | socket.gaierror):
         return "dns", error.__cause__ or error
-    if isinstance(error, failures.TimeoutError | TimeoutError):
-        return "timeout", error
     root = error.__cause__ or error
     if isinstance(root, ConnectionRefusedError):
         return "refused", root
+    # NewConnectionError is a kind of timeout in urllib3, whatever its cause.
+    if isinstance(root, TimeoutError) or (
+        isinstance(error, failures.TimeoutError) and not isinstance(error, failures.NewConnectionError)
+    ):
+        return "timeout", error
     return "connection", root
 
 

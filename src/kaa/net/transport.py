@@ -39,7 +39,7 @@ CAUSES = {
     "dns": "its name could not be resolved",
     "refused": "it refused the connection",
     "timeout": "it did not answer in time",
-    "tls": "its certificate was not accepted",
+    "tls": "no trusted encrypted connection could be made",
     "proxy": "the proxy did not let the request through",
     "connection": "the connection broke",
 }
@@ -67,8 +67,8 @@ class HostUnreachable(KaaError):
         )
 
 
-class CertificateRefused(HostUnreachable):
-    """The certificate of a host is not signed by anyone that is trusted here."""
+class TlsFailure(HostUnreachable):
+    """No encrypted connection: the certificate is not signed by anyone trusted here, or the host speaks no TLS."""
 
     conda_name = "CondaSSLError"
 

@@ -1,0 +1,333 @@
+"""Unpack a package into a directory of its own, refusing whatever could reach outside of it.
+
+A package is unpacked under a temporary name beside its target and renamed when it is complete and sound. Symbolic
+links are made last, when everything else stands, so that nothing is ever written through one, on any file system.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from kaa.archive.read import open_package
+from kaa.archive.tar import DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK, Damaged, Member, TarReader
+from kaa.host.files import remove_tree
+
+TEMPORARY_SUFFIX = ".kaa~"
+"""How the names of directories end into which something is being unpacked."""
+MAX_MEMBERS = 2_000_000
+EARLIEST = 315_619_200
+"""2 January 1980: zip files know no earlier day, in any time zone."""
+LATEST = 253_402_300_799
+MADE_BY_THE_CLIENT = "info/repodata_record.json"
+_OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_UTIME_BY_DESCRIPTOR = os.utime in os.supports_fd
+_WINDOWS_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in "123456789")}
+)
+_IMPOSSIBLE_ON_WINDOWS = frozenset('<>:"|?*\\')
+MAX_LINKS_FOLLOWED = 40
+"""A path with more links in it than this leads nowhere on any system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What was unpacked; `case_clashes` are pairs of paths that are one path on some systems of the package."""
+
+    files: int
+    size: int
+    case_clashes: tuple[tuple[str, str], ...] = ()
+
+
+def extract(source: Path | BinaryIO, target: Path, *, subdir: str = "", limit: int | None = None) -> Extracted:
+    """Unpack a `.conda` or `.tar.bz2` as the new directory `target`, or raise BadArchive and leave nothing.
+
+    `subdir` is the package's: on Windows fewer names are possible, there and on macOS case makes no difference.
+    """
+    temporary = temporary_beside(target)
+    windows = subdir.startswith("win-") or os.name == "nt"
+    try:
+        with open_package(source, limit=limit) as package:
+            # Not before the package could be opened.
+            temporary.mkdir()
+            extraction = Extraction(str(temporary), windows=windows)
+            for tar in package.tars("info", "pkg"):
+                extraction.unpack(tar)
+            extraction.finish()
+        _rename(temporary, target)
+    except BaseException:
+        remove_tree(temporary)
+        raise
+    clashes = tuple(find_case_clashes(extraction.paths())) if windows or subdir.startswith("osx-") else ()
+    return Extracted(extraction.files, extraction.size, clashes)
+
+
+def temporary_beside(target: Path) -> Path:
+    """A new name in the directory of `target` for something that is to become it."""
+    return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    """Give the finished directory its name; a target that exists is an error, and stays as it is."""
+    if target.is_symlink() or target.exists():
+        raise FileExistsError(f"{target} exists")
+    temporary.rename(target)
+
+
+class Extraction:
+    """The state of unpacking one package into the existing empty directory `root`."""
+
+    def __init__(self, root: str, *, windows: bool = False) -> None:
+        self.files = 0
+        self.size = 0
+        self._root = root
+        self._windows = windows
+        self._seen: dict[str, str] = {}
+        """Kind of every path that is made or will be."""
+        self._links: dict[str, str] = {}
+        self._parents: dict[str, str] = {"": "", ".": ""}
+        """Directories as they are written in the archive → the paths that were made for them."""
+
+    def paths(self) -> Iterable[str]:
+        """All paths, directories too."""
+        return self._seen
+
+    def unpack(self, tar: TarReader) -> None:
+        """Make the members of one tar; symbolic links are only taken note of until `finish`."""
+        count = len(self._seen)
+        for member in tar:
+            count += 1
+            if count > MAX_MEMBERS:
+                raise Damaged(f"it holds more than {MAX_MEMBERS} members")
+            try:
+                self._make(member, tar)
+            except Damaged as error:
+                error.member = error.member or member.name
+                raise
+
+    def _make(self, member: Member, tar: TarReader) -> None:
+        kind = member.kind
+        if kind == DIRECTORY:
+            self._directory(member.name)
+            return
+        name = self._path(member.name)
+        if name == MADE_BY_THE_CLIENT:
+            return
+        before = self._seen.get(name)
+        if kind == FILE:
+            if before is None:
+                self._file(name, member, tar)
+            else:
+                self._repeated_file(name, member, tar)
+        elif kind == SYMBOLIC_LINK:
+            self._symbolic_link(name, member.link, before)
+        elif kind == HARD_LINK:
+            self._hard_link(name, member.link, before)
+        else:
+            what = "something of unknown type" if kind == "unknown" else f"a {kind}"
+            raise Damaged(f"{what}, which a package must not hold")
+
+    def _path(self, written: str) -> str:
+        """The path for a member's name, below directories that exist now and are no links."""
+        folder, slash, base = written.rpartition("/")
+        parent = self._parents.get(folder) if slash else ""
+        if parent is None or (slash and not folder):
+            parent = self._parent(folder, written)
+        if base in ("", ".", ".."):
+            raise Damaged("its name is empty" if not written else "its name is not the name of a file")
+        self._check_characters(base)
+        return f"{parent}/{base}" if parent else base
+
+    def _directory(self, written: str) -> None:
+        folder = written.rstrip("/")
+        if not folder:
+            raise Damaged("its name is empty" if not written else "an absolute path")
+        if folder not in self._parents:
+            self._parent(folder, written)
+
+    def _parent(self, folder: str, written: str) -> str:
+        """Make a directory, and those above it, after every part of its name was checked."""
+        if written.startswith("/"):
+            raise Damaged("an absolute path")
+        path = ""
+        for part in folder.split("/"):
+            if part in ("", "."):
+                continue
+            if part == "..":
+                raise Damaged("a path with `..`")
+            self._check_characters(part)
+            path = f"{path}/{part}" if path else part
+            if path == "conda-meta":
+                raise Damaged("a path in conda-meta, which belongs to the environment")
+            before = self._seen.get(path)
+            if before is None:
+                with self._names_that_clash(path):
+                    os.mkdir(f"{self._root}/{path}")  # noqa: PTH102 - a Path per member costs more than the rest
+                self._seen[path] = DIRECTORY
+                self._parents[path] = path
+            elif before == SYMBOLIC_LINK:
+                raise Damaged(f"it goes through the symbolic link {path}")
+            elif before != DIRECTORY:
+                raise Damaged(f"it lies below {path}, which is a file")
+        self._parents[folder] = path
+        return path
+
+    def _check_characters(self, part: str) -> None:
+        if has_control_characters(part):
+            raise Damaged("a name with control characters")
+        if self._windows and not possible_on_windows(part):
+            raise Damaged("a name that is not possible on Windows")
+
+    @contextlib.contextmanager
+    def _names_that_clash(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileExistsError:
+            raise Damaged("it differs from another member only in case or in composed characters", name) from None
+
+    def _file(self, name: str, member: Member, tar: TarReader) -> None:
+        path = f"{self._root}/{name}"
+        # The system takes the umask off; ownership, setuid, setgid and sticky bits are never set.
+        try:
+            descriptor = os.open(path, _OPEN_NEW, (member.mode & 0o777) | 0o400)
+        except FileExistsError:
+            raise Damaged("it differs from another member only in case or in composed characters") from None
+        seconds = min(max(member.mtime, EARLIEST), LATEST)
+        try:
+            self._write(descriptor, member.size, tar)
+            if _UTIME_BY_DESCRIPTOR:
+                os.utime(descriptor, (seconds, seconds))
+        finally:
+            os.close(descriptor)
+        if not _UTIME_BY_DESCRIPTOR:
+            os.utime(path, (seconds, seconds))
+        self._seen[name] = FILE
+        self.files += 1
+        self.size += member.size
+
+    @staticmethod
+    def _write(descriptor: int, size: int, tar: TarReader) -> None:
+        if not size:
+            return
+        for block in tar.iter_content():
+            written = os.write(descriptor, block)
+            while written < len(block):
+                written += os.write(descriptor, block[written:])
+
+    def _repeated_file(self, name: str, member: Member, tar: TarReader) -> None:
+        """A path may come again with the same content (a `.conda` whose parts overlap), never with another."""
+        if self._seen[name] == FILE:
+            with open(f"{self._root}/{name}", "rb") as stream:  # noqa: PTH123
+                same = all(stream.read(len(block)) == block for block in tar.iter_content()) and not stream.read(1)
+            if same:
+                return
+        raise Damaged("it is there twice, with different content")
+
+    def _symbolic_link(self, name: str, target: str, before: str | None) -> None:
+        if not target:
+            raise Damaged("a symbolic link without a target")
+        if has_control_characters(target):
+            raise Damaged("a symbolic link whose target has control characters")
+        if target.startswith("/") or (self._windows and ("\\" in target or ":" in target)):
+            raise Damaged(f"a symbolic link out of the package, to {target}")
+        if before is not None and self._links.get(name) != target:
+            raise Damaged("it is there twice, with different content")
+        self._seen[name] = SYMBOLIC_LINK
+        self._links[name] = target
+
+    def _hard_link(self, name: str, written: str, before: str | None) -> None:
+        if not written:
+            raise Damaged("a hard link without a target")
+        target = "/".join(part for part in written.split("/") if part not in ("", "."))
+        if written.startswith("/") or ".." in written.split("/"):
+            raise Damaged(f"a hard link out of the package, to {written}")
+        kind = self._seen.get(target)
+        if kind == SYMBOLIC_LINK:
+            # A second name of a link is a link of its own, which is judged from where it stands.
+            self._symbolic_link(name, self._links[target], before)
+            return
+        if kind != FILE:
+            raise Damaged(f"a hard link to {written}, which is not a file that came before it")
+        if before is not None and name != target:
+            raise Damaged("it is there twice, with different content")
+        if name != target:
+            with self._names_that_clash(name):
+                os.link(f"{self._root}/{target}", f"{self._root}/{name}")
+            self._seen[name] = FILE
+            self.files += 1
+
+    def finish(self) -> None:
+        """Make the symbolic links, after all of them were found to stay inside."""
+        for name, target in self._links.items():
+            if leaves_package(name, self._links):
+                raise Damaged(f"a symbolic link out of the package, to {target}", name)
+        for name, target in self._links.items():
+            with self._names_that_clash(name):
+                os.symlink(target, f"{self._root}/{name}")  # noqa: PTH211
+            self.files += 1
+
+
+def leaves_package(name: str, links: Mapping[str, str]) -> bool:
+    """Whether a symbolic link of a package points above the package's root, by itself or through its other links.
+
+    >>> leaves_package("lib/x", {"lib/x": "../bin/y"}), leaves_package("lib/x", {"lib/x": "../../y"})
+    (False, True)
+    >>> leaves_package("b", {"a": ".", "b": "a/.."})
+    True
+    """
+    place = name.split("/")[:-1]
+    ahead = links[name].split("/")[::-1]
+    followed = 0
+    while ahead:
+        part = ahead.pop()
+        if part == "..":
+            if not place:
+                return True
+            place.pop()
+        elif part not in ("", "."):
+            place.append(part)
+            target = links.get("/".join(place))
+            if target is not None:
+                followed += 1
+                if followed > MAX_LINKS_FOLLOWED:
+                    return False
+                place.pop()
+                if target.startswith("/"):
+                    return True
+                ahead.extend(target.split("/")[::-1])
+    return False
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether a text could steer a terminal or end a line; NUL is one of those characters."""
+    return not text.isprintable() and any(unicodedata.category(character) == "Cc" for character in text)
+
+
+def possible_on_windows(part: str) -> bool:
+    """Whether a part of a path can be a file name on Windows.
+
+    >>> [possible_on_windows(part) for part in ("a.txt", "C:", "a\\\\b", "nul.txt", "dot.")]
+    [True, False, False, False, False]
+    """
+    if part.endswith((".", " ")) or not _IMPOSSIBLE_ON_WINDOWS.isdisjoint(part):
+        return False
+    return part.partition(".")[0].rstrip().lower() not in _WINDOWS_DEVICES
+
+
+def find_case_clashes(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of paths that are the same where case and composed characters make no difference.
+
+    >>> list(find_case_clashes(["share/A", "share/b", "share/a"]))
+    [('share/A', 'share/a')]
+    """
+    first: dict[str, str] = {}
+    for path in paths:
+        other = first.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
+        if other != path:
+            yield other, path
