@@ -25,12 +25,12 @@ from kaa.net.proxies import proxies_for
 from kaa.net.settings import HttpSettings
 from kaa.net.transport import (
     BLOCK,
-    TlsFailure,
     FileTransport,
     HostUnreachable,
     IncompleteBody,
     Request,
     Response,
+    TlsFailure,
     Transport,
 )
 

@@ -24,12 +24,12 @@ from kaa.net.proxies import Proxies
 from kaa.net.settings import HttpSettings
 from kaa.net.transport import (
     BLOCK,
-    TlsFailure,
     HostUnreachable,
     IncompleteBody,
     ProxyUnreachable,
     Request,
     Response,
+    TlsFailure,
 )
 
 
