@@ -1,0 +1,332 @@
+"""Plan changes of environments: create, install, update, remove, or exactly the packages of a list of addresses.
+
+Planning reads channels, caches and the environment, and returns a `Transaction`; only `kaa.api.execution.execute` changes
+anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kaa.api.session import Session
+from kaa.config.values import solve_options
+from kaa.errors import KaaError
+from kaa.index.index import Index
+from kaa.models.match_spec import MatchSpec
+from kaa.models.record import RepoDataRecord
+from kaa.prefix.history import requested_specs
+from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix, open_prefix
+from kaa.prefix.state import read_pinned
+from kaa.solver.candidates import RecordSource
+from kaa.solver.request import SolveRequest
+from kaa.solver.solution import Solution
+from kaa.solver.solve import solve
+from kaa.transaction.plan import Transaction, plan_transaction
+
+
+class EnvironmentExists(KaaError):
+    """An environment was to be created where one is already."""
+
+    conda_name = "CondaValueError"
+
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = str(prefix)
+        super().__init__(
+            f"prefix already exists: {prefix} is an environment",
+            hints=(
+                f"add packages to it with `kaa install --prefix {prefix} …`",
+                f"remove it first with `kaa env remove --prefix {prefix}`",
+            ),
+        )
+
+
+class PackagesNotInstalled(KaaError):
+    """Packages were to be updated or removed that the environment does not hold."""
+
+    conda_name = "PackagesNotFoundInPrefixError"
+
+    def __init__(self, prefix: Path, names: Sequence[str]) -> None:
+        self.prefix = str(prefix)
+        self.packages = list(names)
+        what = ", ".join(names)
+        super().__init__(
+            f"not installed in {prefix}: {what}", hints=(f"see what is there with `kaa list --prefix {prefix}`",)
+        )
+
+
+class NothingRequested(KaaError):
+    """A change was asked for without saying of what."""
+
+    conda_name = "CondaValueError"
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+        super().__init__(f"nothing to {verb}: no package was named", hints=(f"name one, as in `kaa {verb} numpy`",))
+
+
+class PlatformMismatch(KaaError):
+    """A package is for another platform than the environment."""
+
+    conda_name = "PlatformMismatchError"
+
+    def __init__(self, record: RepoDataRecord, subdir: str) -> None:
+        self.package = record.dist
+        self.package_subdir = record.subdir
+        self.subdir = subdir
+        super().__init__(
+            f"{record.dist} is a package for {record.subdir}, and the environment is for {subdir}",
+            hints=(f"create an environment for it with --platform {record.subdir}",),
+        )
+
+
+class PackageDisallowed(KaaError):
+    """A package was asked for that the configuration rules out."""
+
+    conda_name = "DisallowedPackageError"
+
+    def __init__(self, spec: str, rule: str) -> None:
+        self.spec = spec
+        self.rule = rule
+        super().__init__(
+            f"{spec} may not be installed here: disallowed_packages lists {rule}",
+            hints=("see where with `kaa config --show-sources disallowed_packages`",),
+        )
+
+
+KEPT_IN_ROOT = frozenset({"pkgs", "envs", "condabin", ".condarc", "condarc", "condarc.d", "conda-meta"})
+"""What may lie in a root prefix before it is an environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOptions:
+    """What a user may say about a change besides the packages."""
+
+    no_deps: bool = False
+    """Only the packages that are named, nothing that they need."""
+    only_deps: bool = False
+    """Only what the named packages need, not themselves."""
+    freeze_installed: bool = False
+    """Installed packages stay exactly as they are."""
+    update_specs: bool = False
+    """Packages that are named take the newest version although the installed one would do."""
+    update_all: bool = False
+    """Every installed package takes the newest version that fits."""
+    no_pin: bool = False
+    """Pins (conda-meta/pinned, pinned_packages) do not count."""
+    force_reinstall: bool = False
+    """Packages that are named are linked again even when nothing changes."""
+    prune: bool = False
+    """Removing takes along what nothing else needs any more."""
+    command: str = ""
+    """The command line, for the history."""
+
+
+def plan_create(
+    session: Session, prefix: Path, specs: Sequence[str | MatchSpec], options: ChangeOptions = ChangeOptions()
+) -> Transaction:
+    """A new environment with what `specs` ask for, for the session's platform.
+
+    Raises EnvironmentExists or DirectoryIsNoEnvironment where something is already, and what solving raises.
+    """
+    check_free(prefix)
+    wanted = parse_specs(specs)
+    if not wanted:
+        return plan_transaction(prefix, session.subdir, (), (), command=options.command)
+    request = SolveRequest(install=wanted, pins=pins_of(session, prefix, options))
+    return _plan(session, prefix, request, options, asked=wanted)
+
+
+def plan_install(
+    session: Session, prefix: Path, specs: Sequence[str | MatchSpec], options: ChangeOptions = ChangeOptions()
+) -> Transaction:
+    """`specs` added to an environment, changing of the rest as little as it must."""
+    wanted = parse_specs(specs)
+    if not wanted:
+        raise NothingRequested("install")
+    request = replace(
+        _present(session, prefix, options),
+        install=wanted,
+        update=wanted if options.update_specs else (),
+        update_all=options.update_all,
+        freeze_installed=options.freeze_installed,
+    )
+    return _plan(session, prefix, request, options, asked=wanted)
+
+
+def plan_update(
+    session: Session, prefix: Path, names: Sequence[str], options: ChangeOptions = ChangeOptions()
+) -> Transaction:
+    """The newest versions that fit of the packages named, or of all with `options.update_all`."""
+    if not names and not options.update_all:
+        raise NothingRequested("update")
+    request = _present(session, prefix, options)
+    wanted = parse_specs(names)
+    _check_installed(prefix, request.installed, wanted)
+    request = replace(request, update=wanted, update_all=options.update_all)
+    return _plan(session, prefix, request, options)
+
+
+def plan_remove(
+    session: Session, prefix: Path, names: Sequence[str], options: ChangeOptions = ChangeOptions()
+) -> Transaction:
+    """The environment without the packages named, and without what needs them.
+
+    With `options.prune` what only the removed packages needed goes as well. Nothing is fetched: what stays is installed.
+    """
+    if not names:
+        raise NothingRequested("remove")
+    request = _present(session, prefix, options)
+    wanted = parse_specs(names)
+    _check_installed(prefix, request.installed, wanted)
+    gone = [record.name for record in request.installed if any(spec.matches(record) for spec in wanted)]
+    request = replace(request, remove=wanted, prune=options.prune, pins=())
+    # What stays is installed: no channel is read, and a package that left its channel is no obstacle.
+    solution = solve(_on_platform(session, request, subdir_of(session, request.installed)), RecordSource({}))
+    return _transaction(session, prefix, request, solution, options, removed=gone)
+
+
+def plan_explicit(
+    session: Session, prefix: Path, records: Sequence[RepoDataRecord], options: ChangeOptions = ChangeOptions()
+) -> Transaction:
+    """Exactly `records` linked into an environment (a new one where there is none), without solving.
+
+    What else is installed stays, except for packages of the same names. See `kaa.api.explicit` for records of an
+    explicit list.
+    """
+    environment = Prefix(prefix)
+    current = environment.records() if environment.is_environment() else ()
+    if not environment.is_environment():
+        check_free(prefix)
+    subdir = subdir_of(session, current)
+    check_platform(records, subdir)
+    desired = {record.name: record for record in (*current, *records)}
+    requested = {record.name: f"{record.name}=={record.version}={record.build}" for record in records}
+    again = frozenset(requested) if options.force_reinstall else frozenset()
+    return plan_transaction(
+        prefix,
+        subdir,
+        current,
+        tuple(desired.values()),
+        reinstall=again,
+        requested_specs=requested,
+        command=options.command,
+    )
+
+
+def _present(session: Session, prefix: Path, options: ChangeOptions) -> SolveRequest:
+    """A request to keep an environment as it is."""
+    environment = open_prefix(prefix)
+    return SolveRequest(
+        installed=environment.records(),
+        history=parse_specs(requested_specs(environment).values()),
+        pins=pins_of(session, prefix, options),
+    )
+
+
+def _plan(
+    session: Session, prefix: Path, request: SolveRequest, options: ChangeOptions, asked: Sequence[MatchSpec] = ()
+) -> Transaction:
+    """Solve a request against the session's channels, and plan the way there."""
+    subdir = subdir_of(session, request.installed)
+    request = _on_platform(session, replace(request, no_deps=options.no_deps, only_deps=options.only_deps), subdir)
+    _check_disallowed(session, asked)
+    solution = solve(request, _index_for(session, request, subdir))
+    return _transaction(session, prefix, request, solution, options, asked=asked)
+
+
+def _index_for(session: Session, request: SolveRequest, subdir: str) -> Index:
+    """The configured channels, and behind them those that specs name themselves."""
+    named = [spec.channel for spec in request.install if spec.channel and not spec.channel.startswith("<")]
+    return session.open_index(session.channels([*session.config.channels, *named]), subdir)
+
+
+def _on_platform(session: Session, request: SolveRequest, subdir: str) -> SolveRequest:
+    return replace(
+        request, virtual_packages=session.virtual_packages(subdir), options=solve_options(session.config)
+    )
+
+
+def _transaction(
+    session: Session,
+    prefix: Path,
+    request: SolveRequest,
+    solution: Solution,
+    options: ChangeOptions,
+    *,
+    asked: Sequence[MatchSpec] = (),
+    removed: Iterable[str] = (),
+) -> Transaction:
+    current = {record.name: record for record in Prefix(prefix).records()}
+    named = {spec.name: str(spec) for spec in asked if spec.name}
+    return plan_transaction(
+        prefix,
+        subdir_of(session, request.installed),
+        tuple(current.values()),
+        solution.records,
+        reinstall=frozenset(named) if options.force_reinstall else frozenset(),
+        requested_specs={} if options.only_deps else named,
+        removed_specs=tuple(removed),
+        command=options.command,
+    )
+
+
+def parse_specs(specs: Iterable[str | MatchSpec]) -> tuple[MatchSpec, ...]:
+    """What a user typed as specs; raises InvalidMatchSpec."""
+    return tuple(MatchSpec.parse(spec) if isinstance(spec, str) else spec for spec in specs)
+
+
+def pins_of(session: Session, prefix: Path, options: ChangeOptions) -> tuple[MatchSpec, ...]:
+    """The pins that count for an environment: its own, and the configured ones."""
+    if options.no_pin:
+        return ()
+    return (*read_pinned(Prefix(prefix)), *parse_specs(session.config.pinned_packages))
+
+
+def subdir_of(session: Session, installed: Sequence[RepoDataRecord]) -> str:
+    """The platform of an environment: what was asked for, else what its packages are for, else this machine's."""
+    if session.config.subdir:
+        return session.config.subdir
+    present = {record.subdir for record in installed} - {"noarch", ""}
+    return present.pop() if len(present) == 1 else session.subdir
+
+
+def check_free(prefix: Path) -> None:
+    """Raise unless an environment can be created at a path: nothing is there, or an empty directory.
+
+    The root prefix may hold what kaa itself keeps there.
+    """
+    if Prefix(prefix).is_environment():
+        raise EnvironmentExists(prefix)
+    if prefix.is_dir():
+        foreign = sorted({path.name for path in prefix.iterdir()} - KEPT_IN_ROOT)
+        if foreign:
+            raise DirectoryIsNoEnvironment(
+                prefix,
+                f"the directory holds other things ({', '.join(foreign[:3])}{', …' if foreign[3:] else ''})",
+                hints=("choose another path, or move them away",),
+            )
+    elif prefix.exists() or prefix.is_symlink():
+        raise DirectoryIsNoEnvironment(prefix, "a file of that name is there", hints=("choose another path",))
+
+
+def check_platform(records: Iterable[RepoDataRecord], subdir: str) -> None:
+    """Raise PlatformMismatch for a package that is not for `subdir`."""
+    for record in records:
+        if record.subdir not in ("", "noarch", subdir):
+            raise PlatformMismatch(record, subdir)
+
+
+def _check_installed(prefix: Path, installed: Sequence[RepoDataRecord], specs: Sequence[MatchSpec]) -> None:
+    missing = [str(spec) for spec in specs if not any(spec.matches(record) for record in installed)]
+    if missing:
+        raise PackagesNotInstalled(prefix, missing)
+
+
+def _check_disallowed(session: Session, asked: Iterable[MatchSpec]) -> None:
+    rules = parse_specs(session.config.disallowed_packages)
+    for spec in asked:
+        for rule in rules:
+            if rule.name == spec.name:
+                raise PackageDisallowed(str(spec), str(rule))

@@ -1,0 +1,58 @@
+"""Carry out a plan: fetch what is missing, then change the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kaa.api.session import Session
+from kaa.config.values import channel_config, link_options
+from kaa.models.record import RepoDataRecord
+from kaa.package_cache.cache import ExtractedPackage
+from kaa.package_cache.fetch import ensure
+from kaa.prefix.environments import registry_file
+from kaa.transaction.execute import execute as execute_transaction
+from kaa.transaction.plan import Transaction
+
+
+def execute(session: Session, transaction: Transaction) -> None:
+    """Make the environment what the transaction says, or leave it as it was and raise."""
+    packages = fetch_packages(session, transaction.to_link)
+    execute_transaction(
+        transaction,
+        {package.record.dist: package for package in packages},
+        link_options(
+            session.config,
+            environ=session.environ,
+            registry=registry_file(session.home) if session.config.register_envs else None,
+            channel_name=channel_config(session.config).canonical_name,
+        ),
+        session.reporter,
+    )
+
+
+def fetch_packages(session: Session, records: Sequence[RepoDataRecord]) -> list[ExtractedPackage]:
+    """Download, verify and extract what the cache does not hold yet; the extracted packages, in the given order."""
+    return ensure(
+        records,
+        session.package_cache,
+        session.client,
+        session.reporter,
+        parallel=session.config.fetch_threads or DEFAULT_THREADS,
+    )
+
+
+def missing_packages(session: Session, transaction: Transaction) -> list[RepoDataRecord]:
+    """The packages of a transaction that are not in the cache: what executing it would fetch."""
+    return [record for record in transaction.to_link if session.package_cache.find(record) is None]
+
+
+DEFAULT_THREADS = 5
+"""Downloads at once, unless the configuration says otherwise."""
+
+
+def environment_path(session: Session, *, name: str | None = None, prefix: Path | None = None) -> Path:
+    """Where the environment of a name is, or is to be; `prefix` as it is, made absolute."""
+    if prefix is not None:
+        return session.cwd / prefix.expanduser()
+    return session.environments.place(name or "base")

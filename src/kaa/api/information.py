@@ -1,0 +1,52 @@
+"""Facts about this installation, for `kaa info` and for programs that ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaa.api.session import Session
+from kaa.host.files import is_writable
+from kaa.models.virtual_package import VirtualPackage
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where kaa lives, what it works with, and what it assumes of the target platform."""
+
+    subdir: str
+    root_prefix: Path
+    root_is_writable: bool
+    active_prefix: Path | None
+    environment_directories: tuple[Path, ...]
+    package_directories: tuple[Path, ...]
+    writable_package_directory: Path | None
+    channel_urls: tuple[str, ...]
+    """With the subdir, platform before noarch; without credentials."""
+    virtual_packages: tuple[VirtualPackage, ...]
+    config_files: tuple[Path, ...]
+    offline: bool
+    user_agent: str
+
+
+def describe_installation(session: Session) -> Installation:
+    """The facts; reads no channel."""
+    config = session.config
+    active = session.environ.get("CONDA_PREFIX")
+    channels = session.channels() if config.channels else ()
+    subdirs = dict.fromkeys((session.subdir, "noarch"))
+    directories = session.package_directories
+    return Installation(
+        subdir=session.subdir,
+        root_prefix=config.root_prefix,
+        root_is_writable=is_writable(config.root_prefix),
+        active_prefix=Path(active) if active else None,
+        environment_directories=session.environments.directories,
+        package_directories=directories,
+        writable_package_directory=next((path for path in directories if is_writable(path)), None),
+        channel_urls=tuple(channel.subdir_url(subdir) for channel in channels for subdir in subdirs),
+        virtual_packages=session.virtual_packages(session.subdir),
+        config_files=tuple(config.files),
+        offline=config.offline,
+        user_agent=session.client.settings.user_agent,
+    )

@@ -1,0 +1,40 @@
+"""What the channels offer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kaa.api.session import Session
+from kaa.errors import KaaError
+from kaa.index.query import search
+from kaa.models.match_spec import MatchSpec
+from kaa.models.record import RepoDataRecord
+
+
+class PackagesNotOffered(KaaError):
+    """No channel offers what was searched for."""
+
+    conda_name = "PackagesNotFoundInChannelsError"
+
+    def __init__(self, spec: str, channels: Sequence[str], near: Sequence[str]) -> None:
+        self.packages = [spec]
+        self.channel_urls = list(channels)
+        self.near_names = list(near)
+        hints = [f"look for one of these: {', '.join(near)}"] if near else []
+        hints.append("search with a pattern, as in `kaa search '*numpy*'`, or in another channel with -c")
+        super().__init__(f"no channel offers {spec}; searched {', '.join(channels)}", hints=tuple(hints))
+
+
+def search_packages(session: Session, spec: MatchSpec) -> dict[str, list[RepoDataRecord]]:
+    """The records that match a spec, by name, oldest first; the name may be a pattern (`*`).
+
+    Raises PackagesNotOffered.
+    """
+    extra = [spec.channel] if spec.channel else []
+    channels = session.channels([*session.config.channels, *extra])
+    with session.open_index(channels, session.subdir) as index:
+        found = search(index, spec)
+        if not found:
+            near = index.near_names(spec.name) if spec.name else ()
+            raise PackagesNotOffered(str(spec), [channel.base_url for channel in channels], near)
+        return found

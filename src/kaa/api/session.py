@@ -1,0 +1,165 @@
+"""One explicit session owns everything that lives longer than a call: the HTTP client, the caches, what was detected.
+
+    with Session(config, reporter) as session:
+        transaction = plan_create(session, Path("envs/demo"), ["python=3.12", "numpy"])
+        execute(session, transaction)
+
+A session is not for several threads; planning opens no connection before it needs one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from kaa.config.options import Config
+from kaa.config.values import channel_config, http_settings, index_settings
+from kaa.errors import KaaError
+from kaa.events import Reporter, silent
+from kaa.host.directories import home_directory
+from kaa.host.platform import current_subdir
+from kaa.host.virtual_packages import detect
+from kaa.index.index import Index, open_index
+from kaa.models.channel import Channel
+from kaa.models.virtual_package import VirtualPackage, virtual_packages
+from kaa.net.auth import Credentials, find_netrc
+from kaa.net.client import HttpClient
+from kaa.package_cache.cache import PackageCache
+from kaa.prefix.environments import EnvironmentDirectories
+
+
+class ChannelNotPermitted(KaaError):
+    """A channel that the configuration forbids was asked for."""
+
+    conda_name = "ChannelDenied"
+
+    def __init__(self, channel: str, option: str) -> None:
+        self.channel = channel
+        self.option = option
+        super().__init__(
+            f"the channel {channel} may not be used here: {option} forbids it",
+            hints=("use another channel", f"see where the rule stands with `kaa config --show-sources {option}`"),
+        )
+
+
+class NoChannels(KaaError):
+    """Packages are wanted, and no channel is configured."""
+
+    conda_name = "NoChannelsConfiguredError"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no channel is configured, so there is nowhere to take packages from",
+            hints=("name one, as in `-c conda-forge`", "set one with `kaa config --add channels conda-forge`"),
+        )
+
+
+class Session:
+    """Open resources for one run of work; use it with `with`.
+
+    `environ` is read for credentials and overrides of virtual packages; `cwd` is what relative channel paths are
+    relative to.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        reporter: Reporter = silent,
+        *,
+        environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.config = config
+        self.reporter = reporter
+        self.environ = os.environ if environ is None else environ
+        self.cwd = cwd or Path.cwd()
+        self.credentials = Credentials(find_netrc(self.environ))
+        self.client = HttpClient(http_settings(config), self.credentials, reporter)
+        self.package_cache = PackageCache(self.package_directories)
+        self._detected: tuple[VirtualPackage, ...] | None = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections; the session cannot be used afterwards."""
+        self.client.close()
+
+    @property
+    def package_directories(self) -> tuple[Path, ...]:
+        """The directories of the package cache, in order."""
+        configured = tuple(Path(text) for text in self.config.pkgs_dirs)
+        return configured or (self.config.root_prefix / "pkgs", self.home / ".conda" / "pkgs")
+
+    @property
+    def environments(self) -> EnvironmentDirectories:
+        """Where environments are found by name."""
+        configured = [Path(text) for text in self.config.envs_dirs]
+        always = [self.config.root_prefix / "envs", self.home / ".conda" / "envs"]
+        return EnvironmentDirectories(self.config.root_prefix, tuple(dict.fromkeys([*configured, *always])))
+
+    @property
+    def subdir(self) -> str:
+        """The platform that packages are taken for."""
+        return self.config.subdir or current_subdir()
+
+    def channels(self, texts: Sequence[str] | None = None) -> tuple[Channel, ...]:
+        """The channels that `texts` (default: the configured ones) name, first one first, each once.
+
+        Credentials in their addresses are remembered for the client and nowhere else. Raises NoChannels,
+        ChannelNotPermitted, InvalidChannel.
+        """
+        resolver = channel_config(self.config)
+        found: dict[str, Channel] = {}
+        for text in self.config.channels if texts is None else texts:
+            for channel in resolver.resolve(text, str(self.cwd)):
+                self._check_permitted(channel)
+                if channel.credential is not None:
+                    self.credentials.add(channel.base_url, channel.credential)
+                found.setdefault(channel.base_url, channel)
+        if not found:
+            raise NoChannels
+        return tuple(found.values())
+
+    def _check_permitted(self, channel: Channel) -> None:
+        resolver = channel_config(self.config)
+
+        def named(texts: Sequence[str]) -> set[str]:
+            return {other.base_url for text in texts for other in resolver.resolve(text, str(self.cwd))}
+
+        if channel.base_url in named(self.config.denylist_channels):
+            raise ChannelNotPermitted(channel.name, "denylist_channels")
+        allowed = self.config.allowlist_channels
+        if allowed and channel.base_url not in named(allowed):
+            raise ChannelNotPermitted(channel.name, "allowlist_channels")
+
+    def open_index(self, channels: Sequence[Channel], subdir: str) -> Index:
+        """What the channels offer for a platform, `noarch` included."""
+        subdirs = (subdir,) if subdir == "noarch" else (subdir, "noarch")
+        return open_index(
+            channels,
+            subdirs,
+            cache_directory=self.package_cache.writable_directory() / "cache",
+            client=self.client,
+            reporter=self.reporter,
+            settings=index_settings(self.config),
+        )
+
+    def virtual_packages(self, subdir: str) -> tuple[VirtualPackage, ...]:
+        """The virtual packages of a target platform: detected, assumed or overridden."""
+        if self._detected is None:
+            self._detected = detect()
+        overrides = self.config.override_virtual_packages
+        return virtual_packages(self._detected, subdir, self.environ, overrides, host_subdir=current_subdir())
+
+    @property
+    def home(self) -> Path:
+        """The user's home directory."""
+        return home_directory(self.environ)
