@@ -158,109 +158,192 @@ def _plain_value(node: object) -> object:
 
 
 class CondarcFile:
-    """One condarc file, to be changed: comments, order and unknown keys stay as they are.
+    """The text of one condarc file, to be changed: comments, order, spelling and unknown keys stay as they are.
 
-    Values are those of YAML (texts, numbers, booleans, lists, maps). Nothing is written before `text()` is asked for;
-    writing is the caller's.
+    Every change is made on as few lines as possible, and only kept if the text then reads as it must; otherwise a
+    larger part is written anew. Values are those of YAML: texts, numbers, booleans, lists, maps. Writing the text to
+    the file is the caller's.
     """
 
     def __init__(self, text: str, path: str) -> None:
         self.path = path
+        self.text = text
         self._document = _load(text, path)
-        self._original = text
 
-    def keys(self) -> tuple[str, ...]:
-        """The keys of the file, in its order."""
-        return tuple(str(key) for key in self._document)
+    @property
+    def values(self) -> dict[str, object]:
+        """What the file holds."""
+        return {str(key): _plain_value(value) for key, value in self._document.items()}
 
     def get(self, key: str) -> object:
-        """The value of a key (`a.b` reaches into a map); raises KeyError."""
-        node: object = self._document
-        for part in _parts(self._document, key):
-            if not isinstance(node, Mapping) or part not in node:
-                raise KeyError(key)
-            node = node[part]
-        return _plain_value(node)
+        """The value of a key (`a.b` reaches into the map `a`); raises KeyError."""
+        first, rest = self._split(key)
+        value = self.values[first]
+        if not rest:
+            return value
+        if not isinstance(value, dict):
+            raise KeyError(key)
+        return value[rest]
 
     def set(self, key: str, value: object) -> None:
         """Put a value in place of what is there."""
-        parts = _parts(self._document, key)
-        node: Any = self._document
-        for part in parts[:-1]:
-            if not isinstance(node.get(part), dict):
-                node[part] = {}
-            node = node[part]
-        node[parts[-1]] = value
+        first, rest = self._split(key)
+        if not rest:
+            self._change(first, value, self._with_scalar(first, value))
+            return
+        old = self.values.get(first)
+        pairs = dict(old) if isinstance(old, dict) else {}
+        new = _dumped({rest: value})
+        if rest in pairs:
+            node = self._document[first]
+            new[0] = _with_comment(new[0], _comment_of(node, rest))
+            lines = self._with_line(self._line_of(node, rest), new)
+        else:
+            lines = self._with_more(first, new, first=False) if pairs else None
+        pairs[rest] = value
+        self._change(first, pairs, lines)
 
     def insert(self, key: str, item: str, *, first: bool) -> bool:
-        """Put an item at the beginning or the end of a list; True if it was moved from elsewhere in the list."""
-        items = self._list(key)
-        moved = item in items
+        """Put an item at the beginning or the end of a list; True if it was there and has been moved."""
+        moved = item in self._list(key)
         if moved:
-            items.remove(item)
-        if first:
-            self._insert_first(items, item)
-        else:
-            items.append(item)
+            self.remove_item(key, item)
+        items = self._list(key)
+        lines = self._with_more(key, [line.strip() for line in _dumped([item])], first=first) if items else None
+        self._change(key, [item, *items] if first else [*items, item], lines)
         return moved
-
-    @staticmethod
-    def _insert_first(items: Any, item: str) -> None:
-        items.insert(0, item)
 
     def remove_item(self, key: str, item: str) -> None:
         """Take an item out of a list, or a key out of a map; raises KeyError if it is not there."""
-        value = self._find(key)
+        first, _ = self._split(key)
+        value = self.values.get(first)
         if isinstance(value, list) and item in value:
-            value.remove(item)
+            line = self._line_of(self._document[first], value.index(item))
+            rest: object = [other for other in value if other != item]
         elif isinstance(value, dict) and item in value:
-            del value[item]
+            line = self._line_of(self._document[first], item)
+            rest = {name: other for name, other in value.items() if name != item}
         else:
             raise KeyError(item)
+        self._change(first, rest, self._with_line(line, []) if rest else None)
 
     def remove_key(self, key: str) -> None:
         """Take a key out with its value; raises KeyError if it is not there."""
-        parts = _parts(self._document, key)
-        node: Any = self._document
-        for part in parts[:-1]:
-            node = node[part] if isinstance(node.get(part), dict) else {}
-        if parts[-1] not in node:
+        first, rest = self._split(key)
+        if rest:
+            self.remove_item(first, rest)
+            return
+        if first not in self._document:
             raise KeyError(key)
-        del node[parts[-1]]
+        start, end = self._block(first)
+        lines = self._lines()
+        self._accept({k: v for k, v in self.values.items() if k != first}, [*lines[:start], *lines[end:]])
 
-    def _find(self, key: str) -> Any:
-        node: Any = self._document
-        for part in _parts(self._document, key):
-            if not isinstance(node, dict) or part not in node:
-                raise KeyError(key)
-            node = node[part]
-        return node
+    # -- how the text changes -----------------------------------------------------------------------------------------
 
-    def _list(self, key: str) -> Any:
-        try:
-            value = self._find(key)
-        except KeyError:
-            value = None
-        if value is None:
-            self.set(key, [])
-            return self._find(key)
-        if not isinstance(value, list):
-            raise InvalidConfigFile(self.path, f"{key} is not a list there")
-        return value
+    def _split(self, key: str) -> tuple[str, str]:
+        """`a.b` reaches into the map `a`, unless a key is really called `a.b`; a map's key may hold dots itself."""
+        if key in self._document:
+            return key, ""
+        first, _, rest = key.partition(".")
+        return first, rest
 
-    def text(self) -> str:
-        """The file as it is to be written."""
-        if not self._document:
-            comments = [line for line in self._original.splitlines() if line.lstrip().startswith("#")]
-            return "".join(f"{line}\n" for line in comments)
+    def _list(self, key: str) -> list[object]:
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, list):
+            raise InvalidConfigFile(self.path, f"{key} is not a list there", line=self._block(key)[0] + 1)
+        return value or []
+
+    def _lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    def _block(self, key: str) -> tuple[int, int]:
+        """The lines of a key and its value, without the comments and blank lines that follow."""
+        lines = self._lines()
+        start: int = self._document.lc.key(key)[0]
+        later = [line for other in self._document if (line := self._document.lc.key(other)[0]) > start]
+        end = min(later, default=len(lines))
+        while end > start + 1 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
+            end -= 1
+        return start, end
+
+    @staticmethod
+    def _line_of(node: Any, at: object) -> int | None:
+        """The line of an item or a key inside a list or map written line by line."""
+        if node.fa.flow_style():
+            return None
+        in_list = isinstance(node, list)
+        line: int = (node.lc.item(at) if in_list else node.lc.key(at))[0]
+        return line
+
+    def _with_line(self, line: int | None, replacement: list[str]) -> list[str] | None:
+        """The lines with one of them replaced, indented as it was."""
+        if line is None:
+            return None
+        lines = self._lines()
+        indent = lines[line][: len(lines[line]) - len(lines[line].lstrip())]
+        return [*lines[:line], *(indent + new for new in replacement), *lines[line + 1 :]]
+
+    def _with_scalar(self, key: str, value: object) -> list[str] | None:
+        if key not in self._document or isinstance(value, list | dict):
+            return None
+        start, end = self._block(key)
+        line = _with_comment(_dumped({key: value})[0], _comment_of(self._document, key))
+        lines = self._lines()
+        return [*lines[:start], line, *lines[end:]]
+
+    def _with_more(self, key: str, new: list[str], *, first: bool) -> list[str] | None:
+        """The lines with one more item in a list or a map that is written line by line."""
+        node = self._document[key]
+        at = self._line_of(node, next(iter(node)) if isinstance(node, dict) else 0)
+        if at is None:
+            return None
+        lines = self._lines()
+        indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
+        place = at if first else self._block(key)[1]
+        return [*lines[:place], *(indent + line for line in new), *lines[place:]]
+
+    def _change(self, key: str, value: object, lines: list[str] | None) -> None:
+        """Take `lines` if they say that `key` is `value`, else write the key anew, else the whole file."""
+        new = _dumped({key: value})
+        old = self._lines()
+        start, end = self._block(key) if key in self._document else (len(old), len(old))
+        expected = {**self.values, key: value}
+        self._accept(expected, lines, [*old[:start], *new, *old[end:]])
+
+    def _accept(self, expected: dict[str, object], *candidates: list[str] | None) -> None:
+        for lines in candidates:
+            if lines is not None and self._reads_as("".join(f"{line}\n" for line in lines), expected):
+                return
+        document = self._document
+        for key in [key for key in document if key not in expected]:
+            del document[key]
+        for key, value in expected.items():
+            if key not in document or _plain_value(document[key]) != value:
+                document[key] = value
         stream = io.StringIO()
-        _yaml().dump(self._document, stream)
-        return stream.getvalue()
+        _yaml().dump(document, stream)
+        self.text = stream.getvalue()
+        self._document = _load(self.text, self.path)
+
+    def _reads_as(self, text: str, expected: dict[str, object]) -> bool:
+        try:
+            document = _load(text, self.path)
+        except InvalidConfigFile:
+            return False
+        if {str(key): _plain_value(value) for key, value in document.items()} != expected:
+            return False
+        self.text, self._document = text, document
+        return True
 
 
-def _parts(document: Mapping[str, object], key: str) -> list[str]:
-    """`a.b` reaches into the map `a`, unless a key is really called `a.b`; a key may hold dots after the first."""
-    if key in document or "." not in key:
-        return [key]
-    first, _, rest = key.partition(".")
-    return [first, rest]
+def _with_comment(line: str, comment: str) -> str:
+    """A line with the first line of a comment behind it."""
+    return f"{line}  {comment.strip().split(chr(10), 1)[0].strip()}".rstrip()
+
+
+def _dumped(value: object) -> list[str]:
+    """A value as lines of YAML."""
+    stream = io.StringIO()
+    _yaml().dump(value, stream)
+    return stream.getvalue().splitlines()

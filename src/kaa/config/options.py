@@ -151,7 +151,7 @@ CHECKS = Choice("disabled", "warn", "enabled", other={"true": "enabled", "false"
 class Config:
     """All options with their values, and where each value comes from; it does not change once it is made."""
 
-    __slots__ = ("home", "ignored", "prefix", "provenance", "root_prefix", "unknown", "values")
+    __slots__ = ("files", "home", "ignored", "prefix", "provenance", "root_prefix", "unknown", "values")
 
     def __init__(
         self,
@@ -161,6 +161,7 @@ class Config:
         home: Path | str = "",
         prefix: Path | None = None,
         provenance: Mapping[str, tuple[Setting, ...]] = MappingProxyType({}),
+        files: tuple[str, ...] = (),
         unknown: tuple[tuple[str, Setting], ...] = (),
         ignored: tuple[tuple[str, Setting], ...] = (),
     ) -> None:
@@ -173,6 +174,8 @@ class Config:
         """The environment whose condarc files were read: the target of the command, or the active one."""
         self.provenance = provenance
         """By option name: the settings that made the value, the one that counts most first."""
+        self.files = files
+        """The files that were read, from what counts least to what counts most."""
         self.unknown = unknown
         """Keys that no option answers to."""
         self.ignored = ignored

@@ -35,6 +35,7 @@ from kaa.config.kinds import UnfitValue
 from kaa.config.options import NAMES, OPTIONS, Config, Option, Setting, Source
 from kaa.errors import KaaError
 from kaa.host.directories import home_directory, user_config_directory
+from kaa.models.channel import redact
 
 SYSTEM_DIRECTORIES: tuple[Path, ...] = (
     (Path("C:/ProgramData/conda"),) if sys.platform == "win32" else (Path("/etc/conda"), Path("/var/lib/conda"))
@@ -51,11 +52,11 @@ class InvalidOption(KaaError):
 
     def __init__(self, name: str, value: object, source: Source, expected: str) -> None:
         super().__init__(
-            f"{source}: {name} is {value!r}; it takes {expected}.",
+            f"{source}: {name} is {redact(repr(value))}; it takes {expected}.",
             hints=(_way_out(name, source),),
         )
         self.option = name
-        self.value = value
+        self.value = redact(str(value))
         self.source = str(source)
         self.expected = expected
 
@@ -138,6 +139,7 @@ def load_config(
         home=home_directory(environ),
         prefix=prefix,
         provenance=provenance,
+        files=tuple(layer.where for layer in layers if layer.kind == "file"),
         unknown=tuple(unknown),
         ignored=tuple(ignored),
     )
