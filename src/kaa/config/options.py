@@ -444,6 +444,12 @@ class Config:
         Boolean(), False, "Compare contents (sha256) as well, not sizes alone.", group="Linking", trusted=True
     )
     shortcuts = Option(Boolean(), True, "Make the menu shortcuts that packages ask for.", group="Linking")
+    compile_bytecode = Option(
+        Boolean(),
+        True,
+        "Bring Python packages with their bytecode, which is compiled once and kept in the package cache.",
+        group="Linking",
+    )
     run_link_scripts = Option(
         Boolean(),
         True,

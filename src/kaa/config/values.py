@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
 from kaa.config.options import Config
+from kaa.host.platform import current_subdir
+from kaa.index.index import IndexSettings
 from kaa.models.channel import ChannelConfig
 from kaa.net.settings import HttpSettings
+from kaa.solver.request import ChannelPriority, SolveOptions
+from kaa.transaction.plan import LinkOptions, PathConflict, SafetyChecks
 
 
 def channel_config(config: Config) -> ChannelConfig:
@@ -34,4 +42,43 @@ def http_settings(config: Config) -> HttpSettings:
         client_certificate=config.client_ssl_cert or None,
         client_key=config.client_ssl_cert_key or None,
         offline=config.offline,
+    )
+
+
+def index_settings(config: Config) -> IndexSettings:
+    """How to read what channels offer."""
+    return IndexSettings(
+        offline=config.offline,
+        use_zst=config.repodata_use_zst,
+        local_repodata_ttl=config.local_repodata_ttl,
+        use_only_tar_bz2=config.use_only_tar_bz2,
+    )
+
+
+def solve_options(config: Config) -> SolveOptions:
+    """How to choose among what channels offer."""
+    return SolveOptions(channel_priority=cast(ChannelPriority, config.channel_priority))
+
+
+def link_options(
+    config: Config,
+    *,
+    environ: Mapping[str, str],
+    registry: Path | None = None,
+    channel_name: Callable[[str], str] | None = None,
+) -> LinkOptions:
+    """How to change environments; `environ` is what link scripts begin with."""
+    return LinkOptions(
+        path_conflict=cast(PathConflict, config.path_conflict),
+        safety_checks=cast(SafetyChecks, config.safety_checks),
+        extra_safety_checks=config.extra_safety_checks,
+        always_copy=config.always_copy,
+        compile_bytecode=config.compile_bytecode,
+        run_scripts=config.run_link_scripts,
+        override_frozen=not config.protect_frozen_envs,
+        native_subdir=current_subdir(),
+        root_prefix=config.root_prefix,
+        registry=registry,
+        channel_name=channel_name,
+        environ=environ,
     )

@@ -1,0 +1,42 @@
+"""What an environment is to hold, as an environment file of any format says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kaa.errors import KaaError
+from kaa.models.match_spec import MatchSpec
+
+
+class InvalidEnvironmentFile(KaaError, ValueError):
+    """A file that describes no environment; says the file, the line and what is wrong with it."""
+
+    conda_name = "CondaValueError"
+
+    def __init__(self, filename: str, reason: str, *, line: int | None = None, hints: tuple[str, ...] = ()) -> None:
+        self.filename = filename
+        self.line = line
+        self.reason = reason
+        place = f"{filename}, line {line}" if line else filename
+        super().__init__(f"{place}: {reason}" if place else reason, hints=hints)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentSpec:
+    """Names, channels and specs of one environment, before anything is solved."""
+
+    name: str | None = None
+    prefix: str | None = None
+    """As it is written; `~` and variables are for whoever knows them."""
+    channels: tuple[str, ...] = ()
+    """As they are written, without `nodefaults`."""
+    only_these_channels: bool = False
+    """Whether the configured channels are not to be added (`nodefaults`)."""
+    specs: tuple[MatchSpec, ...] = ()
+    pip: tuple[str, ...] = ()
+    """Lines of pip's requirements format, installed with pip afterwards."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    platforms: tuple[str, ...] = ()
+    unknown_keys: tuple[str, ...] = ()
+    """Top-level keys that mean nothing here; a reader may be told."""
