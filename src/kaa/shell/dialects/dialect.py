@@ -1,0 +1,46 @@
+"""What a shell's dialect can do: write the steps of an activation, and the hook that asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from kaa.shell.activation import ShellAction
+
+
+class Hook(NamedTuple):
+    """The parts of a hook."""
+
+    command: tuple[str, ...]
+    """The words that run kaa."""
+    path: str
+    """Where the shell's hook file is."""
+    source: str
+    """What it says."""
+    start: tuple[ShellAction, ...]
+    """The steps that every new shell takes."""
+    entry: tuple[ShellAction, ...]
+    """The steps into the environment that a new shell starts in, for this very shell."""
+    default: str | None
+    """The prefix of that environment."""
+
+
+class Dialect(Protocol):
+    """One shell's syntax."""
+
+    @property
+    def script_extensions(self) -> tuple[str, ...]:
+        """The kinds of scripts of an environment that the shell can run, the preferred one first."""
+
+    @property
+    def hook_file(self) -> str:
+        """The file in `hooks/` that defines the shell function."""
+
+    def holds(self, value: str) -> bool:
+        """Whether a variable of the shell can hold the value."""
+
+    def render(self, actions: Iterable[ShellAction]) -> str:
+        """The text that takes the steps when the shell evaluates it."""
+
+    def hook(self, hook: Hook) -> str:
+        """The text that a shell evaluates when it starts."""

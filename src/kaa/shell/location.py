@@ -1,0 +1,75 @@
+"""Which environment a word on the command line means, found without the rooms that know more about environments.
+
+A word with a slash is a path; `base` and `root` are the root prefix; all other words are names, looked up in the
+directories of named environments, in order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from kaa.errors import KaaError
+
+
+class EnvironmentNameNotFound(KaaError):
+    """No environment has that name."""
+
+    conda_name = "EnvironmentNameNotFound"
+
+    def __init__(self, name: str, directories: Sequence[str]) -> None:
+        known = sorted({entry for directory in directories for entry in _environments_in(directory)})
+        have = f"the environments are: {', '.join(known)}" if known else "make one: kaa create --name NAME PACKAGES"
+        super().__init__(
+            f"No environment is named {name!r} (looked in: {', '.join(directories)}).",
+            hints=(have, "give the path of an environment, with a slash in it"),
+        )
+        self.environment_name = name
+        self.directories = tuple(directories)
+
+
+class EnvironmentLocationNotFound(KaaError):
+    """There is no environment at that path."""
+
+    conda_name = "EnvironmentLocationNotFound"
+
+    def __init__(self, location: str) -> None:
+        super().__init__(
+            f"Not an environment: {location} (it has no directory conda-meta).",
+            hints=("list the environments: kaa env list", f"make it: kaa create --prefix {location} PACKAGES"),
+        )
+        self.location = location
+
+
+def is_environment(prefix: str) -> bool:
+    """Whether the directory holds an environment."""
+    return os.path.isdir(f"{prefix}/conda-meta")  # noqa: PTH112
+
+
+def find_environment(word: str, *, root_prefix: str, directories: Sequence[str], cwd: str, home: str) -> str:
+    """The absolute path of the environment that the word means; links in it stay as they are written."""
+    if word in ("base", "root"):
+        return get_environment(root_prefix, cwd=cwd, home=home)
+    if "/" in word or os.sep in word or word in (".", "..", "~"):
+        return get_environment(word, cwd=cwd, home=home)
+    for directory in directories:
+        prefix = f"{directory.rstrip('/')}/{word}"
+        if word and is_environment(prefix):
+            return prefix
+    raise EnvironmentNameNotFound(word, directories)
+
+
+def get_environment(path: str, *, cwd: str, home: str) -> str:
+    """The absolute path of the environment at that path."""
+    expanded = home + path[1:] if path == "~" or path.startswith("~/") else path
+    prefix = os.path.normpath(os.path.join(cwd, expanded))  # noqa: PTH118
+    if not is_environment(prefix):
+        raise EnvironmentLocationNotFound(prefix)
+    return prefix
+
+
+def _environments_in(directory: str) -> list[str]:
+    try:
+        return [name for name in os.listdir(directory) if is_environment(f"{directory}/{name}")]  # noqa: PTH208
+    except OSError:
+        return []

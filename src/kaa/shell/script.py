@@ -1,0 +1,156 @@
+"""The steps and texts for one shell in its present state: to enter, to leave, to refresh, and the hook it starts with.
+
+This is where the pure plan (`activation`), what environments ask for (`prefix_state`) and a shell's syntax (`dialects`)
+come together; only environments' directories are read here, nothing is changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from kaa.shell.activation import (
+    ActivationSettings,
+    Installation,
+    PrefixState,
+    SetVariable,
+    ShellAction,
+    active_prefix,
+    apply,
+    level_of,
+    overwritten_names,
+    plan_activate,
+    plan_deactivate,
+    plan_installation,
+    plan_prompt,
+    plan_reactivate,
+    previous_prefix,
+    replace_in_path,
+    wants_stacking,
+)
+from kaa.shell.dialects.dialect import Dialect, Hook
+from kaa.shell.prefix_state import read_prefix_state
+
+HOOKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hooks")  # noqa: PTH100, PTH118, PTH120
+
+
+class Steps(NamedTuple):
+    """What a shell is to do, and what the user is to hear."""
+
+    actions: tuple[ShellAction, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class ShellText(NamedTuple):
+    """What a shell is to evaluate, and what the user is to hear."""
+
+    text: str
+    warnings: tuple[str, ...] = ()
+
+
+class Shell:
+    """One shell: its dialect and its variables."""
+
+    __slots__ = ("dialect", "environ", "installation", "settings", "uppercase")
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        environ: Mapping[str, str],
+        installation: Installation,
+        settings: ActivationSettings,
+        *,
+        uppercase: bool = True,
+    ) -> None:
+        self.dialect = dialect
+        self.environ = environ
+        self.installation = installation
+        self.settings = settings
+        self.uppercase = uppercase
+
+    def after(self, actions: tuple[ShellAction, ...]) -> Shell:
+        """The shell as its variables are after the steps."""
+        variables = apply(self.environ, actions)
+        return Shell(self.dialect, variables, self.installation, self.settings, uppercase=self.uppercase)
+
+    def activate(self, prefix: str, *, stack: bool | None = None) -> Steps:
+        """The steps into the environment at `prefix`."""
+        current, new = self._active(), self._read(prefix)
+        stacked = wants_stacking(self.environ, self.settings, stack)
+        actions = plan_activate(self.environ, new, current, self.installation, self.settings, stack=stacked)
+        overwritten = overwritten_names(self.environ, new, current)
+        told = f"the environment sets {', '.join(overwritten)}, which you had set; leaving it brings your values back"
+        return Steps(actions, (*new.warnings, *((told,) if overwritten else ())))
+
+    def deactivate(self) -> Steps:
+        """The steps out of the active environment; none if there is none."""
+        current = self._active()
+        if current is None:
+            return Steps()
+        back = previous_prefix(self.environ)
+        previous = self._read(back) if back else None
+        return Steps(plan_deactivate(self.environ, current, previous, self.installation, self.settings))
+
+    def reactivate(self) -> Steps:
+        """The steps that bring the shell up to date with the active environment; none if there is none."""
+        current = self._active()
+        if current is None:
+            return Steps()
+        return Steps(plan_reactivate(self.environ, current, self.installation, self.settings), current.warnings)
+
+    def text_of(self, steps: Steps) -> ShellText:
+        """The steps as text, without the variables that this shell cannot hold."""
+        lost = [
+            action.name
+            for action in steps.actions
+            if isinstance(action, SetVariable) and not self.dialect.holds(action.value)
+        ]
+        kept = [action for action in steps.actions if not (isinstance(action, SetVariable) and action.name in lost)]
+        warnings = tuple(f"this shell cannot hold the value of {name}; it stays as it is" for name in lost)
+        return ShellText(self.dialect.render(kept), (*steps.warnings, *warnings))
+
+    def hook(self, default: str | None) -> ShellText:
+        """The text that defines the function `kaa`, and enters the environment `default` if none is active.
+
+        A shell that inherits an active environment is brought up to date if there is a default at all.
+        """
+        path = os.path.join(HOOKS, self.dialect.hook_file)  # noqa: PTH118
+        with open(path, encoding="utf-8", newline="") as stream:  # noqa: PTH123
+            source = stream.read()
+        start = self._start()
+        entry = self._entry(start, default)
+        text = self.dialect.hook(Hook(self.installation.command, path, source, start, entry.actions, default))
+        return ShellText(text, entry.warnings)
+
+    # -- parts --------------------------------------------------------------------------------------------------------
+
+    def _active(self) -> PrefixState | None:
+        prefix = active_prefix(self.environ)
+        return self._read(prefix) if prefix else None
+
+    def _read(self, prefix: str) -> PrefixState:
+        return read_prefix_state(
+            prefix,
+            script_extensions=self.dialect.script_extensions,
+            windows=self.installation.windows,
+            uppercase=self.uppercase,
+        )
+
+    def _start(self) -> tuple[ShellAction, ...]:
+        """The steps that a shell takes which is new to kaa."""
+        steps = plan_installation(self.environ, self.installation)
+        if "CONDA_SHLVL" in self.environ:
+            return steps
+        path, separator = self.environ.get("PATH", ""), ";" if self.installation.windows else ":"
+        directory = f"{self.installation.root_prefix}/condabin"
+        if os.path.isdir(directory) and directory not in path.split(separator):  # noqa: PTH112
+            steps = (*steps, SetVariable("PATH", replace_in_path(path, (), (directory,), separator)))
+        return (*steps, SetVariable("CONDA_SHLVL", "0"))
+
+    def _entry(self, start: tuple[ShellAction, ...], default: str | None) -> Steps:
+        if not level_of(self.environ):
+            return self.after(start).activate(default) if default else Steps()
+        if default:
+            return self.reactivate()
+        return Steps((plan_prompt(self.environ, self.installation, self.settings),))
