@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -45,10 +45,18 @@ class Extracted:
     case_clashes: tuple[tuple[str, str], ...] = ()
 
 
-def extract(source: Path | BinaryIO, target: Path, *, subdir: str = "", limit: int | None = None) -> Extracted:
+def extract(
+    source: Path | BinaryIO,
+    target: Path,
+    *,
+    subdir: str = "",
+    limit: int | None = None,
+    complete: Callable[[Path], object] = lambda directory: None,
+) -> Extracted:
     """Unpack a `.conda` or `.tar.bz2` as the new directory `target`, or raise BadArchive and leave nothing.
 
     `subdir` is the package's: on Windows fewer names are possible, there and on macOS case makes no difference.
+    `complete` is called with the directory before it gets its name. A target that exists is a FileExistsError.
     """
     temporary = temporary_beside(target)
     windows = subdir.startswith("win-") or os.name == "nt"
@@ -60,6 +68,7 @@ def extract(source: Path | BinaryIO, target: Path, *, subdir: str = "", limit: i
             for tar in package.tars("info", "pkg"):
                 extraction.unpack(tar)
             extraction.finish()
+        complete(temporary)
         _rename(temporary, target)
     except BaseException:
         remove_tree(temporary)

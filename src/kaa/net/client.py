@@ -268,7 +268,8 @@ class HttpClient:
             pause = self.settings.backoff_factor * 2**attempt * random.uniform(0.5, 1.0)
         else:
             pause = min(asked, self.settings.max_retry_after)
-        self._reporter(Note(f"{_shown(url)}: {reason}; trying again in {pause:.1f} seconds"))
+        with self._lock:
+            self._reporter(Note(f"{_shown(url)}: {reason}; trying again in {pause:.1f} seconds"))
         time.sleep(pause)
 
 

@@ -1,0 +1,185 @@
+"""The package cache: directories in conda's layout, all of which are searched and the first writable one filled.
+
+    <directory>/urls.txt                   marks a cache; the addresses that its archives came from
+    <directory>/name-1.0-0.conda           an archive
+    <directory>/name-1.0-0/                the same unpacked, with info/repodata_record.json
+    <directory>/name-1.0-0-1a2b3c4d/       another package of that name, version and build, with other bytes
+    <directory>/.bytecode/<package>/<tag>/ what kaa compiled from a package
+    <directory>/.locks/<package>.lock      who is fetching it
+
+Two packages are the same when their hashes are: channels do ship different bytes under one name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from kaa.errors import KaaError
+from kaa.host.files import is_writable
+from kaa.host.hashing import hash_file
+from kaa.models.record import RepoDataRecord
+from kaa.package_cache.extracted_package import RECORD_FILE, read_record
+from kaa.package_cache.extracted_package import ExtractedPackage as ExtractedPackage
+
+URLS = "urls.txt"
+BYTECODE = ".bytecode"
+LOCKS = ".locks"
+EXTENSIONS = (".conda", ".tar.bz2")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+~=-]*")
+
+
+class NoWritableCache(KaaError):
+    """None of the cache directories can be written to."""
+
+    conda_name = "NoWritablePkgsDirError"
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        self.directories = tuple(map(str, directories))
+        listed = ", ".join(self.directories) or "none is configured"
+        super().__init__(
+            f"packages cannot be stored: no cache directory is writable ({listed})",
+            hints=(
+                "set pkgs_dirs in .condarc, or CONDA_PKGS_DIRS, to a directory that you may write to",
+                "ask the owner of one of these directories for the right to write there",
+            ),
+        )
+
+
+class UnsafeName(KaaError):
+    """A record's name, version and build, or its file name, cannot be the name of a directory."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"{name!r} cannot be the name of a package",
+            hints=("tell the maintainers of the channel that this record is wrong",),
+        )
+
+
+class PackageCache:
+    """Where packages lie unpacked on this machine; `directories` come in the order in which they are searched."""
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        self.directories = tuple(dict.fromkeys(directory.absolute() for directory in directories))
+        self._writable: Path | None = None
+
+    def writable_directory(self) -> Path:
+        """The first directory that new packages can be put into; it is made, and marked as a cache, when needed."""
+        if self._writable is None:
+            self._writable = next((path for path in self.directories if _is_usable(path)), None)
+            if self._writable is None:
+                raise NoWritableCache(self.directories)
+        return self._writable
+
+    def find(self, record: RepoDataRecord) -> ExtractedPackage | None:
+        """The package of `record` unpacked in any of the directories; what is in there is not looked at."""
+        return next(self.iter_found(record), None)
+
+    def iter_found(self, record: RepoDataRecord) -> Iterator[ExtractedPackage]:
+        """Every place in the directories where the package of `record` lies unpacked."""
+        for directory in self.directories:
+            for name in names_of(record):
+                found = read_record(directory / name)
+                if found is not None and is_same_package(found, record):
+                    yield self.package_at(directory / name, record)
+
+    def find_archive(self, record: RepoDataRecord) -> Path | None:
+        """An archive with exactly the bytes of `record`, when its hash is known."""
+        for directory in self.directories:
+            for path in archives_of(record, directory):
+                if has_the_bytes(path, record):
+                    return path
+        return None
+
+    def iter_packages(self) -> Iterator[ExtractedPackage]:
+        """Every unpacked package of every directory, by name."""
+        for directory in self.directories:
+            if not directory.is_dir():
+                continue
+            for path in sorted(directory.iterdir()):
+                if not path.name.startswith(".") and (path / RECORD_FILE).is_file():
+                    record = read_record(path)
+                    if record is not None:
+                        yield self.package_at(path, record)
+
+    def package_at(self, path: Path, record: RepoDataRecord) -> ExtractedPackage:
+        """The unpacked package in a directory of this cache, which is known to be that of `record`."""
+        archives = archives_of(record, path.parent)
+        archive = next((archive for archive in archives if _may_be(archive, record)), None)
+        return ExtractedPackage(path, record, archive, self._bytecode_root(path.parent))
+
+    def _bytecode_root(self, directory: Path) -> Path:
+        """Beside the package where that is possible, else below the writable directory, kept apart by its origin."""
+        writable = next((path for path in self.directories if is_writable(path)), None)
+        if writable is None or is_writable(directory):
+            return directory / BYTECODE
+        origin = hashlib.sha256(str(directory).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        return writable / BYTECODE / origin
+
+
+def _is_usable(directory: Path) -> bool:
+    """Whether files can be made in a cache directory, seen by touching the file that marks it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / URLS).open("a"):
+            return os.access(directory, os.W_OK | os.X_OK)
+    except OSError:
+        return False
+
+
+def names_of(record: RepoDataRecord) -> tuple[str, str]:
+    """The directory names that a package may have: the dist string, and one with a part of its hash."""
+    dist = record.dist
+    # From outside, and about to become a path.
+    if not _SAFE_NAME.fullmatch(dist):
+        raise UnsafeName(dist)
+    known = record.sha256 or record.md5 or hashlib.sha256(record.url.encode()).hexdigest()
+    if not re.fullmatch(r"[0-9A-Fa-f]{8,}", known):
+        raise UnsafeName(f"{dist} with the hash {known}")
+    return dist, f"{dist}-{known[:8].lower()}"
+
+
+def extension_of(record: RepoDataRecord) -> str:
+    """The extension of a record's archive; `.conda` when its names do not say."""
+    for name in (record.fn, record.url):
+        for extension in EXTENSIONS:
+            if name.endswith(extension):
+                return extension
+    return EXTENSIONS[0]
+
+
+def archives_of(record: RepoDataRecord, directory: Path) -> tuple[Path, ...]:
+    """Where in a cache directory the archive of a record may lie."""
+    extension = extension_of(record)
+    return tuple(directory / f"{name}{extension}" for name in names_of(record))
+
+
+def is_same_package(one: RepoDataRecord, other: RepoDataRecord) -> bool:
+    """Whether two records are of the same bytes: by sha256, else md5, else by address and size."""
+    if one.sha256 and other.sha256:
+        return one.sha256.lower() == other.sha256.lower()
+    if one.md5 and other.md5:
+        return one.md5.lower() == other.md5.lower()
+    if not one.url or one.url != other.url:
+        return False
+    return one.size is None or other.size is None or one.size == other.size
+
+
+def has_the_bytes(path: Path, record: RepoDataRecord) -> bool:
+    """Whether a file has the size and hash of a record; False when the record knows no hash."""
+    algorithm, expected = ("sha256", record.sha256) if record.sha256 else ("md5", record.md5)
+    if not expected or not _may_be(path, record):
+        return False
+    return hash_file(path, "sha256" if algorithm == "sha256" else "md5") == expected.lower()
+
+
+def _may_be(path: Path, record: RepoDataRecord) -> bool:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return False
+    return record.size is None or record.size == size
