@@ -243,9 +243,7 @@ def _index_for(session: Session, request: SolveRequest, subdir: str) -> Index:
 
 
 def _on_platform(session: Session, request: SolveRequest, subdir: str) -> SolveRequest:
-    return replace(
-        request, virtual_packages=session.virtual_packages(subdir), options=solve_options(session.config)
-    )
+    return replace(request, virtual_packages=session.virtual_packages(subdir), options=solve_options(session.config))
 
 
 def _transaction(

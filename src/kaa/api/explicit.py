@@ -1,0 +1,39 @@
+"""Packages by address: the entries of an explicit list (CEP 23), and package files named on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kaa.api.execution import DEFAULT_THREADS
+from kaa.api.session import Session
+from kaa.envfiles.text_specs import ExplicitEntry
+from kaa.models.record import RepoDataRecord
+from kaa.package_cache.fetch import ensure, record_of_url
+
+
+def fetch_explicit(session: Session, entries: Sequence[ExplicitEntry]) -> list[RepoDataRecord]:
+    """The records of packages of which only the address is known, and perhaps a hash.
+
+    What such a package needs stands in the package, so that all of them are fetched into the cache. Credentials in an
+    address are remembered for the client and nowhere else. Raises InvalidArtifactName and what fetching raises.
+    """
+    records = [
+        record_of_url(address_of(session, entry.location), sha256=entry.sha256, md5=entry.md5) for entry in entries
+    ]
+    packages = ensure(
+        records,
+        session.package_cache,
+        session.client,
+        session.reporter,
+        parallel=session.config.fetch_threads or DEFAULT_THREADS,
+        bare=True,
+    )
+    return [package.record for package in packages]
+
+
+def address_of(session: Session, location: str) -> str:
+    """The clean address of a package given by URL or by a path relative to the session's directory."""
+    if "://" not in location:
+        return (session.cwd / Path(location).expanduser()).resolve().as_uri()
+    return session.credentials.add_url(location)

@@ -1,0 +1,70 @@
+"""Remove a whole environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaa.api.execution import execute
+from kaa.api.session import Session
+from kaa.errors import KaaError
+from kaa.host.files import remove_tree
+from kaa.prefix.environments import registry_file, unregister
+from kaa.prefix.prefix import Prefix, open_prefix
+from kaa.transaction.plan import Transaction, plan_transaction
+
+
+class EnvironmentInUse(KaaError):
+    """An environment must not be removed: it is the base, or the active one."""
+
+    conda_name = "CondaEnvironmentError"
+
+    def __init__(self, prefix: Path, reason: str, hint: str) -> None:
+        self.prefix = str(prefix)
+        self.reason = reason
+        super().__init__(f"{prefix} is not removed: {reason}", hints=(hint,))
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalPlan:
+    """An environment that goes: its packages, and the files in it that belong to none."""
+
+    transaction: Transaction
+    foreign_files: tuple[str, ...]
+    """Posix paths below the environment; they are lost with it."""
+
+
+def plan_environment_removal(session: Session, prefix: Path, *, command: str = "") -> RemovalPlan:
+    """What removing an environment means; raises NotAnEnvironment, EnvironmentInUse."""
+    environment = open_prefix(prefix)
+    if prefix == session.config.root_prefix:
+        raise EnvironmentInUse(
+            prefix, "it is the base environment", "remove single packages from it with `kaa remove -n base …`"
+        )
+    active = session.environ.get("CONDA_PREFIX")
+    if active and Path(active) == prefix:
+        raise EnvironmentInUse(prefix, "it is active in this shell", "leave it first with `kaa deactivate`")
+    records = environment.records()
+    transaction = plan_transaction(prefix, session.subdir, records, (), command=command)
+    return RemovalPlan(transaction, _foreign_files(environment))
+
+
+def remove_environment(session: Session, plan: RemovalPlan) -> None:
+    """Remove the packages (their pre-unlink scripts run), then the directory with all that is left in it."""
+    prefix = plan.transaction.prefix
+    execute(session, plan.transaction)
+    remove_tree(prefix)
+    unregister(registry_file(session.home), prefix)
+
+
+def _foreign_files(environment: Prefix) -> tuple[str, ...]:
+    """The files of an environment that no package brought, bytecode and conda's own notes aside."""
+    owned = {path for path, _ in environment.owners()}
+    found = []
+    for path in sorted(environment.path.rglob("*")):
+        relative = path.relative_to(environment.path)
+        if relative.parts[0] == "conda-meta" or "__pycache__" in relative.parts or path.is_dir():
+            continue
+        if relative.as_posix() not in owned:
+            found.append(relative.as_posix())
+    return tuple(found)
