@@ -19,7 +19,7 @@ class EnvironmentNameNotFound(KaaError):
 
     def __init__(self, name: str, directories: Sequence[str]) -> None:
         known = sorted({entry for directory in directories for entry in _environments_in(directory)})
-        have = f"the environments are: {', '.join(known)}" if known else "make one: kaa create --name NAME PACKAGES"
+        have = f"the environments are: {', '.join(known)}" if known else f"make it: kaa create --name {name} PACKAGES"
         super().__init__(
             f"No environment is named {name!r} (looked in: {', '.join(directories)}).",
             hints=(have, "give the path of an environment, with a slash in it"),

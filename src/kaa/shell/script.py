@@ -92,6 +92,22 @@ class Shell:
         previous = self._read(back) if back else None
         return Steps(plan_deactivate(self.environ, current, previous, self.installation, self.settings))
 
+    def leave_all(self) -> Steps:
+        """The steps back to a shell without an environment, whatever its level is.
+
+        An environment that was left by a plain switch is not entered again on the way.
+        """
+        shell, actions, entered = self, tuple[ShellAction, ...](), True
+        while (current := shell._active()) is not None:
+            level, back = level_of(shell.environ), previous_prefix(shell.environ)
+            if not entered:
+                current = current._replace(deactivate_scripts=())
+            previous = shell._read(back)._replace(activate_scripts=()) if back else None
+            entered = bool(shell.environ.get(f"CONDA_STACKED_{level}"))
+            steps = plan_deactivate(shell.environ, current, previous, shell.installation, shell.settings)
+            shell, actions = shell.after(steps), (*actions, *steps)
+        return Steps(actions)
+
     def reactivate(self) -> Steps:
         """The steps that bring the shell up to date with the active environment; none if there is none."""
         current = self._active()

@@ -1,0 +1,102 @@
+"""`kaa init`: teach shells to enter environments, by a few lines in their start-up files."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+
+from kaa.cli.arguments import add_output, flag, ignored
+from kaa.cli.entering import Entering
+from kaa.cli.output import print_json
+from kaa.host.directories import home_directory
+from kaa.shell.dialects.table import MODULES, get_dialect
+from kaa.shell.init import (
+    Edit,
+    describe,
+    execute,
+    installed_shells,
+    plan_install,
+    plan_removal,
+    read_startup_file,
+    startup_file,
+    startup_lines,
+)
+
+HELP = """Teach shells to activate environments: write a few lines into their start-up files.
+
+The lines stand between two marks; nothing else in the files changes. Without a shell: the one you use ($SHELL).
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The words and flags of this command."""
+    parser.add_argument("shells", nargs="*", metavar="SHELL", help="bash, zsh, fish, tcsh, xonsh, powershell, …")
+    parser.add_argument("--all", action="store_true", help="all shells of this machine")
+    parser.add_argument("--reverse", action="store_true", help="take the lines out again")
+    flag(parser, "-d", "--dry-run", option="dry_run", help="show what would change, and stop")
+    ignored(parser, "--user")
+    ignored(parser, "-y", "--yes")
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Plan the edits, then write them and say which files changed."""
+    edits = plan(arguments)
+    if not arguments.dry_run:
+        for edit in edits:
+            execute(edit)
+    if arguments.json:
+        print_json(describe(edits))
+        return 0
+    for edit in edits:
+        word = "no change" if not edit.changes else "would change" if arguments.dry_run else "changed"
+        print(f"{word:<12}  {edit.path}")
+        if arguments.dry_run:
+            sys.stdout.write(difference(edit))
+    if any(edit.changes for edit in edits) and not arguments.dry_run:
+        print("\nOpen a new shell for this to take effect." if not arguments.quiet else "", end="\n")
+    return 0
+
+
+def plan(arguments: argparse.Namespace) -> list[Edit]:
+    """The edits that the command line asks for, one for each file."""
+    environ, home = os.environ, str(home_directory(os.environ))
+    entering = Entering(arguments, environ, sys.argv[0])
+    shells = list(arguments.shells)
+    if arguments.all:
+        shells += installed_shells(environ, home=home, system=sys.platform)
+    edits: dict[str, Edit] = {}
+    for shell in shells or [users_shell()]:
+        path = startup_file(shell, environ, home=home, system=sys.platform)
+        if path in edits:
+            continue
+        before = read_startup_file(path)
+        if arguments.reverse:
+            edits[path] = plan_removal(path, before)
+            continue
+        hook = entering.shell(get_dialect(shell)).hook(entering.default()).text if MODULES[shell] == "nushell" else ""
+        edits[path] = plan_install(path, before, startup_lines(shell, hook_words(entering, shell, home), hook))
+    return list(edits.values())
+
+
+def users_shell() -> str:
+    """The user's shell, as far as `$SHELL` tells; else bash."""
+    name = os.environ.get("SHELL", "").replace("\\", "/").rpartition("/")[2]
+    return name if name in MODULES else "bash"
+
+
+def hook_words(entering: Entering, shell: str, home: str) -> list[str]:
+    """The words that print the hook, also in a shell that knows nothing of kaa yet."""
+    root = entering.installation.root_prefix
+    elsewhere = ["--root-prefix", root] if root != os.path.join(home, "kaa") else []  # noqa: PTH118
+    return [*entering.installation.command, "shell", "hook", shell, *elsewhere]
+
+
+def difference(edit: Edit) -> str:
+    """The lines that come and go, as diff shows them."""
+    before = (edit.before or b"").decode("utf-8", "replace").splitlines(keepends=True)
+    after = (edit.after or b"").decode("utf-8", "replace").splitlines(keepends=True)
+    lines = difflib.unified_diff(before, after, edit.path, edit.path)
+    return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
