@@ -1,4 +1,4 @@
-"""Matching a string field of a record: exactly, by glob, or by regular expression; case never counts (CEP 29).
+"""Matching a field of a record: exactly, by glob, or by regular expression, case never counting; numbers (CEP 29).
 
 `*` is the only wild character: brackets and question marks stand for themselves.
 
@@ -8,7 +8,30 @@ True
 
 from __future__ import annotations
 
+import operator
+import re
+
+from kaa.models.invalid_text import InvalidText
 from kaa.models.regex import Regex
+
+_DIGITS_AND_STARS = re.compile(r"[0-9*]+", re.ASCII)
+_NUMBER = re.compile(r"(==|=|!=|<=|<|>=|>)?([0-9]{1,18})", re.ASCII)
+_COMPARISONS = {
+    "=": operator.eq,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class InvalidNumberMatch(InvalidText):
+    """A text that says nothing about a number."""
+
+    conda_name = "InvalidMatchSpec"
+    noun = "number"
 
 
 class StringMatch:
@@ -78,3 +101,42 @@ def _matches_glob(pieces: list[str], value: str) -> bool:
             return False
         position += len(piece)
     return True
+
+
+class NumberMatch:
+    """What a number must be: `7`, `>=7`, `!=0` and the like, or a pattern for its digits."""
+
+    __slots__ = ("_compare", "_number", "_pattern", "text")
+
+    text: str
+
+    def __init__(self, text: str) -> None:
+        match = _NUMBER.fullmatch(text)
+        if match is None and _DIGITS_AND_STARS.fullmatch(text) is None and not is_regex(text):
+            raise InvalidNumberMatch(text, 0, "a number, or one comparison with a number, is expected")
+        self._pattern = None if match else StringMatch(text)
+        sign, digits = (match[1] or "==", match[2]) if match else ("==", "0")
+        self._compare = _COMPARISONS[sign]
+        self._number = int(digits)
+        self.text = (f"{sign}{self._number}" if sign not in ("=", "==") else str(self._number)) if match else text
+
+    def matches(self, value: int) -> bool:
+        """Whether the number is one that is asked for."""
+        if self._pattern is not None:
+            return self._pattern.matches(str(value))
+        return bool(self._compare(value, self._number))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NumberMatch) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"NumberMatch({self.text!r})"
+
+    def __reduce__(self) -> tuple[type[NumberMatch], tuple[str]]:
+        return NumberMatch, (self.text,)

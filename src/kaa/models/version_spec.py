@@ -149,6 +149,11 @@ class VersionSpec:
         clause = self._tree
         return clause.version if isinstance(clause, Clause) and clause.operator == "==" else None
 
+    @property
+    def single(self) -> str | None:
+        """The operator, when this is one comparison with one version: `==`, `=`, `!=`, `!=.*`, `~=`, `<` and so on."""
+        return self._tree.operator if isinstance(self._tree, Clause) else None
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, VersionSpec) and self.text == other.text
 
@@ -422,7 +427,8 @@ class _Parser:
         self.position = end
         self._skip_spaces()
         if self.text[self.position : self.position + 1] not in ("", ",", "|", ")"):
-            raise self._fault(self.position, "',', '|' or the end is expected here", "leave out the space")
+            hints = ("leave out the space",) if self.position > end else ()
+            raise self._fault(self.position, "',', '|' or the end is expected here", *hints)
         if start == end:
             raise self._fault(start, "a version is expected here")
         return self._clause_of(start, self.text[start:end])
