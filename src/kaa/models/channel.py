@@ -305,11 +305,11 @@ def path_to_url(path: str, cwd: str, home: str = "") -> str:
 
 
 def url_to_path(url: str) -> str:
-    """The local path of a file URL."""
-    parts = urlsplit(url)
-    path = unquote(parts.path, errors="surrogateescape")
-    if parts.netloc and parts.netloc.lower() != "localhost":
-        return f"//{parts.netloc}{path}"
+    """The local path of a file URL; `?` and `#` in it belong to the name."""
+    authority, slash, rest = url.partition("://")[2].partition("/")
+    path = unquote(slash + rest, errors="surrogateescape")
+    if authority and authority.lower() not in ("localhost", "127.0.0.1"):
+        return f"//{authority}{path}"
     return path[1:] if _DRIVE.match(path[1:]) else path
 
 

@@ -26,7 +26,7 @@ PYTHON = "python"
 
 
 class RecordGraph(Generic[R]):
-    """Records of different names, and the edges between them; every answer is in an order that depends on names only."""
+    """Records of different names and the edges between them; the order of every answer depends on names only."""
 
     def __init__(self, records: Iterable[R]) -> None:
         self._records: dict[str, R] = {}

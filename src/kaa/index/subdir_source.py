@@ -1,0 +1,233 @@
+"""Where the index of a subdir comes from: found on disk, renewed from the channel, or built again after damage."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from kaa.events import Note, Reporter
+from kaa.index.decompress import read_document
+from kaa.index.fetch import FORMATS, PLAIN, ChannelUnreachable, IndexSettings, RepodataFetcher, is_fresh
+from kaa.index.index_writer import write_index
+from kaa.index.kept_columns import KeptColumns
+from kaa.index.repodata_cache import CacheEntry, CacheState
+from kaa.index.subdir_index import DamagedIndex, SubdirIndex
+from kaa.models.channel import Channel, url_to_path
+from kaa.models.repodata import RepodataInvalid, parse_repodata
+from kaa.net.client import HttpClient
+from kaa.net.transport import HostUnreachable, IncompleteBody
+
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """There is no such subdir, as far as can be told; `reason` is for people."""
+
+    reason: str
+    is_uncached: bool = False
+    """True: kaa works offline, and nothing of the subdir is on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An index, and the columns kept beside it."""
+
+    index: SubdirIndex
+    columns: KeptColumns
+
+
+class SubdirSource(Protocol):
+    """Gives the index of one subdir."""
+
+    def open(self) -> Opened | Absent:
+        """The index of what the channel offers now, or may be taken to offer."""
+
+    def rebuild(self) -> Opened | Absent:
+        """The index anew, after the one that was handed out proved to be damaged."""
+
+
+def subdir_source(
+    channel: Channel, subdir: str, directory: Path, client: HttpClient, settings: IndexSettings, reporter: Reporter
+) -> SubdirSource:
+    """The source of a subdir: a folder of this machine, or a server."""
+    builder = _Builder(CacheEntry(directory, channel.subdir_url(subdir)), subdir, f"{channel.name}/{subdir}", reporter)
+    if channel.base_url.startswith("file:"):
+        return LocalSource(builder, Path(url_to_path(channel.subdir_url(subdir))))
+    return RemoteSource(builder, client, settings)
+
+
+class _Builder:
+    """Opens and builds the index files of one entry of the cache."""
+
+    def __init__(self, entry: CacheEntry, subdir: str, shown: str, reporter: Reporter) -> None:
+        self.entry = entry
+        self.shown = shown
+        self.report = reporter
+        self._subdir = subdir
+
+    def find(self, content: str) -> Opened | None:
+        """The index of a document, when it is there and sound as far as a glance tells."""
+        key = self.entry.index_key(content)
+        try:
+            index = SubdirIndex(self.entry.index_path(content), key)
+        except DamagedIndex:
+            return None
+        return Opened(index, KeptColumns(self.entry.columns_path(content), key))
+
+    def build(self, document: Path, source: str, content: str) -> None:
+        """Make the index of a document. Raises RepodataInvalid."""
+        with _without_collections():
+            repodata = parse_repodata(read_document(document, source), source)
+            offered = repodata.info.subdir if repodata.info else None
+            if offered and offered != self._subdir:
+                raise RepodataInvalid(source, f"it is for the subdir {offered}, not for {self._subdir}")
+            remarks = write_index(self.entry.index_path(content), self.entry.index_key(content), repodata)
+            del repodata
+        for remark in remarks:
+            self.report(Note(f"{self.shown}: {remark}"))
+
+    def get(self, content: str) -> Opened:
+        """The index that was just built."""
+        opened = self.find(content)
+        if opened is None:
+            raise RepodataInvalid(
+                self.shown,
+                f"its index in {self.entry.directory} cannot be read back",
+                hints=("check the disk of that directory",),
+            )
+        return opened
+
+
+class RemoteSource:
+    """A subdir on a server, by way of the cache."""
+
+    def __init__(self, builder: _Builder, client: HttpClient, settings: IndexSettings) -> None:
+        self._builder = builder
+        self._entry = builder.entry
+        self._settings = settings
+        self._fetcher = RepodataFetcher(builder.entry, client, settings, builder.report, builder.shown)
+
+    def open(self) -> Opened | Absent:
+        state = self._entry.read_state()
+        if state is not None and is_fresh(state, self._settings, time.time()):
+            if state.is_missing:
+                return _absent(state)
+            opened = self._builder.find(state.content)
+            if opened is not None:
+                return opened
+        if state is None and self._settings.offline:
+            return Absent("nothing of it is on this machine", is_uncached=True)
+        with self._entry.lock():
+            state = self._entry.read_state()
+            if state is None or not is_fresh(state, self._settings, time.time()):
+                state = self._renew(state)
+            if state.is_missing:
+                return _absent(state)
+            return self._builder.find(state.content) or self._build_again(state)
+
+    def rebuild(self) -> Opened | Absent:
+        with self._entry.lock():
+            state = self._entry.read_state()
+            if state is None or state.is_missing:
+                state = self._renew(None)
+                return _absent(state) if state.is_missing else self._builder.get(state.content)
+            return self._build_again(state)
+
+    def _build_again(self, state: CacheState) -> Opened | Absent:
+        """From the document in the cache; from the channel if that has suffered, too."""
+        if self._entry.is_body_sound(state):
+            self._builder.build(self._entry.body_path(state.content), state.document_url, state.content)
+            return self._builder.get(state.content)
+        if self._settings.offline:
+            reason = "what was fetched of it before is gone or damaged, and kaa works offline"
+            raise RepodataInvalid(self._builder.shown, reason, hints=("run the command once without --offline",))
+        state = self._renew(None)
+        return _absent(state) if state.is_missing else self._builder.get(state.content)
+
+    def _renew(self, state: CacheState | None) -> CacheState:
+        builder = self._builder
+        try:
+            renewed = self._fetcher.renew(state, builder.build)
+        except (HostUnreachable, IncompleteBody) as error:
+            cached = state is not None and self._entry.has_body(state)
+            raise ChannelUnreachable(builder.shown, error, cached=cached) from error
+        self._entry.write_state(renewed)
+        if not renewed.is_missing:
+            self._entry.remove_others(renewed.content)
+        return renewed
+
+
+class LocalSource:
+    """A subdir in a folder of this machine: nothing is fetched, and its document is looked at every time."""
+
+    def __init__(self, builder: _Builder, folder: Path) -> None:
+        self._builder = builder
+        self._entry = builder.entry
+        self._folder = folder
+
+    def open(self) -> Opened | Absent:
+        document = self._find_document()
+        if document is None:
+            return Absent(f"there is no {PLAIN} in {self._folder}")
+        return self._builder.find(self._content_of(document)) or self._build(anew=False)
+
+    def rebuild(self) -> Opened | Absent:
+        return self._build(anew=True)
+
+    def _build(self, *, anew: bool) -> Opened | Absent:
+        """Make the index, `anew` or only when no other process has made it in the meantime."""
+        with self._entry.lock():
+            for _ in range(_ATTEMPTS):
+                document = self._find_document()
+                if document is None:
+                    return Absent(f"{PLAIN} vanished from {self._folder}")
+                content = self._content_of(document)
+                found = None if anew else self._builder.find(content)
+                if found is not None:
+                    return found
+                self._builder.build(document, str(document), content)
+                # Someone may have written a new document while the old one was read.
+                if document.exists() and content == self._content_of(document):
+                    self._entry.remove_others(content)
+                    return self._builder.get(content)
+            raise RepodataInvalid(str(self._folder), "it changes faster than it can be read")
+
+    def _find_document(self) -> Path | None:
+        """The plain document before the compressed ones: it is the one that people edit."""
+        for name in sorted(FORMATS, key=lambda name: name != PLAIN):
+            path = self._folder / name
+            if path.is_file():
+                return path
+        return None
+
+    def _content_of(self, document: Path) -> str:
+        """What stands for the content of a local document: its name, size, time and inode."""
+        try:
+            found = document.stat()
+        except OSError as error:
+            raise RepodataInvalid(str(document), error.strerror or str(error)) from error
+        identity = f"{document.name}\n{found.st_size}\n{found.st_mtime_ns}\n{found.st_ino}"
+        return hashlib.sha256(identity.encode()).hexdigest()
+
+
+def _absent(state: CacheState) -> Absent:
+    return Absent(f"the server says {state.status}")
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Half a million small objects are made and let go again: looking for cycles among them doubles the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
