@@ -46,8 +46,11 @@ class Opened:
 class SubdirSource(Protocol):
     """Gives the index of one subdir."""
 
+    def find_fresh(self) -> Opened | Absent | None:
+        """The answer, when it is on this machine and nobody need be asked."""
+
     def open(self) -> Opened | Absent:
-        """The index of what the channel offers now, or may be taken to offer."""
+        """The index of what the channel offers now, or may be taken to offer; slow."""
 
     def rebuild(self) -> Opened | Absent:
         """The index anew, after the one that was handed out proved to be damaged."""
@@ -114,16 +117,15 @@ class RemoteSource:
         self._settings = settings
         self._fetcher = RepodataFetcher(builder.entry, client, settings, builder.report, builder.shown)
 
-    def open(self) -> Opened | Absent:
+    def find_fresh(self) -> Opened | Absent | None:
         state = self._entry.read_state()
-        if state is not None and is_fresh(state, self._settings, time.time()):
-            if state.is_missing:
-                return _absent(state)
-            opened = self._builder.find(state.content)
-            if opened is not None:
-                return opened
         if state is None and self._settings.offline:
             return Absent("nothing of it is on this machine", is_uncached=True)
+        if state is None or not is_fresh(state, self._settings, time.time()):
+            return None
+        return _absent(state) if state.is_missing else self._builder.find(state.content)
+
+    def open(self) -> Opened | Absent:
         with self._entry.lock():
             state = self._entry.read_state()
             if state is None or not is_fresh(state, self._settings, time.time()):
@@ -172,11 +174,14 @@ class LocalSource:
         self._entry = builder.entry
         self._folder = folder
 
-    def open(self) -> Opened | Absent:
+    def find_fresh(self) -> Opened | Absent | None:
         document = self._find_document()
         if document is None:
             return Absent(f"there is no {PLAIN} in {self._folder}")
-        return self._builder.find(self._content_of(document)) or self._build(anew=False)
+        return self._builder.find(self._content_of(document))
+
+    def open(self) -> Opened | Absent:
+        return self._build(anew=False)
 
     def rebuild(self) -> Opened | Absent:
         return self._build(anew=True)
