@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 
-from kaa.models.match_spec import MatchSpec
-
 from benchmarks.measure import have_rattler, in_turn, run_function, show
+from kaa.models.match_spec import MatchSpec
 from kaa.models.version import Version
 
 COUNT = 10_000

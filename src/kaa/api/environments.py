@@ -1,7 +1,7 @@
 """Plan changes of environments: create, install, update, remove, or exactly the packages of a list of addresses.
 
-Planning reads channels, caches and the environment, and returns a `Transaction`; only `kaa.api.execution.execute` changes
-anything.
+Planning reads channels, caches and the environment, and returns a `Transaction`; only `kaa.api.execution.execute`
+changes anything.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def plan_remove(
 ) -> Transaction:
     """The environment without the packages named, and without what needs them.
 
-    With `options.prune` what only the removed packages needed goes as well. Nothing is fetched: what stays is installed.
+    With `options.prune` what only the removed packages needed goes as well. Nothing is fetched: what stays is there.
     """
     if not names:
         raise NothingRequested("remove")
@@ -220,7 +220,7 @@ def _present(session: Session, prefix: Path, options: ChangeOptions) -> SolveReq
     environment = open_prefix(prefix)
     return SolveRequest(
         installed=environment.records(),
-        history=parse_specs(requested_specs(environment).values()),
+        history=earlier_requests(environment),
         pins=pins_of(session, prefix, options),
     )
 
@@ -232,7 +232,9 @@ def _plan(
     subdir = subdir_of(session, request.installed)
     request = _on_platform(session, replace(request, no_deps=options.no_deps, only_deps=options.only_deps), subdir)
     _check_disallowed(session, asked)
-    solution = solve(request, _index_for(session, request, subdir))
+    # Closing the index keeps what it computed for the next run.
+    with _index_for(session, request, subdir) as index:
+        solution = solve(request, index)
     return _transaction(session, prefix, request, solution, options, asked=asked)
 
 
@@ -273,6 +275,11 @@ def _transaction(
 def parse_specs(specs: Iterable[str | MatchSpec]) -> tuple[MatchSpec, ...]:
     """What a user typed as specs; raises InvalidMatchSpec."""
     return tuple(MatchSpec.parse(spec) if isinstance(spec, str) else spec for spec in specs)
+
+
+def earlier_requests(environment: Prefix) -> tuple[MatchSpec, ...]:
+    """What users asked for in this environment so far, of packages that are still there."""
+    return tuple(MatchSpec.parse(text, lenient=True) for text in requested_specs(environment).values())
 
 
 def pins_of(session: Session, prefix: Path, options: ChangeOptions) -> tuple[MatchSpec, ...]:

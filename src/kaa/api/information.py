@@ -46,7 +46,7 @@ def describe_installation(session: Session) -> Installation:
         writable_package_directory=next((path for path in directories if is_writable(path)), None),
         channel_urls=tuple(channel.subdir_url(subdir) for channel in channels for subdir in subdirs),
         virtual_packages=session.virtual_packages(session.subdir),
-        config_files=tuple(config.files),
+        config_files=tuple(map(Path, config.files)),
         offline=config.offline,
         user_agent=session.client.settings.user_agent,
     )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from kaa.api.session import Session
 from kaa.errors import KaaError
-from kaa.index.query import search
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 
@@ -33,8 +32,11 @@ def search_packages(session: Session, spec: MatchSpec) -> dict[str, list[RepoDat
     extra = [spec.channel] if spec.channel else []
     channels = session.channels([*session.config.channels, *extra])
     with session.open_index(channels, session.subdir) as index:
-        found = search(index, spec)
-        if not found:
+        records = index.query(spec)
+        if not records:
             near = index.near_names(spec.name) if spec.name else ()
             raise PackagesNotOffered(str(spec), [channel.base_url for channel in channels], near)
-        return found
+    found: dict[str, list[RepoDataRecord]] = {}
+    for record in records:
+        found.setdefault(record.name, []).append(record)
+    return found
