@@ -1,12 +1,63 @@
-"""Performing a transaction: the only thing that changes an environment."""
+"""Performing a transaction: the only thing that changes an environment.
+
+1. Prepare: everything is decided and checked, nothing is changed (`prepare`).
+2. The journal begins; files with a replaced prefix are written to the staging directory.
+3. Scripts before unlinking; old files are moved aside; scripts before linking; new files are linked, dependencies
+   first; scripts after linking; bytecode; the records; the history.
+4. Commit: what was moved aside is dropped, empty directories are removed, the environment is registered.
+
+An error or an interrupt before the fourth step undoes the journal, and the environment is what it was.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from kaa.events import Reporter, silent
-from kaa.package_cache.cache import ExtractedPackage
+from kaa.errors import KaaError
+from kaa.events import Note, Reporter, silent
+from kaa.host.locks import LockHolder, file_lock
+from kaa.package_cache.extracted_package import ExtractedPackage
+from kaa.prefix.environments import register
+from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix
+from kaa.prefix.state import check_not_frozen
+from kaa.transaction.journal import recover
+from kaa.transaction.phases import Phases
 from kaa.transaction.plan import LinkOptions, Transaction
+from kaa.transaction.prepare import NotEnoughSpace, NotWritable
+
+LOCK = "conda-meta/.kaa-lock"
+
+NOT_FOREIGN = frozenset({"conda-meta", "pkgs", "envs", "condabin", ".condarc", "condarc", "condarc.d"})
+"""What may lie in a directory before it becomes an environment."""
+
+
+class EnvironmentChanged(KaaError):
+    """The environment is not the one that the plan was made for."""
+
+    conda_name = "CondaError"
+
+    def __init__(self, prefix: Path, differing: Sequence[str]) -> None:
+        self.prefix = str(prefix)
+        self.differing = tuple(differing)
+        super().__init__(
+            f"{prefix} changed since the plan was made: {', '.join(self.differing[:5])}",
+            hints=("run the command again; it plans anew",),
+        )
+
+
+class TransactionFailed(KaaError):
+    """The operating system refused a step; the environment is what it was."""
+
+    conda_name = "LinkError"
+
+    def __init__(self, prefix: Path, reason: str) -> None:
+        self.prefix = str(prefix)
+        self.reason = reason
+        super().__init__(f"{prefix} could not be changed, and is what it was: {reason}")
 
 
 def execute(
@@ -20,6 +71,102 @@ def execute(
     """Change the environment as planned, or leave it exactly as it was and raise.
 
     `packages` holds the extracted package of every record of `transaction.to_link`, by dist string. `checkpoint` is
-    called before every step that changes something.
+    called with its name before every step that changes something, down to single files.
     """
-    raise NotImplementedError
+    prefix = transaction.prefix
+    environment = Prefix(prefix)
+    if not options.override_frozen:
+        check_not_frozen(environment)
+    _check_place(environment, transaction, options)
+    if transaction.is_empty and environment.is_environment() and not _changed_requests(transaction):
+        return
+    with (
+        _failures(prefix),
+        _made_directories(environment.conda_meta) as made,
+        file_lock(prefix / LOCK, timeout=options.lock_timeout, waiting=_tell_waiting(prefix, reporter)),
+    ):
+        if recover(prefix):
+            reporter(Note(f"an interrupted change of {prefix} was undone first"))
+        _check_unchanged(environment, transaction)
+        Phases(transaction, packages, options, reporter, checkpoint, made).run()
+    if options.registry is not None and prefix != options.root_prefix and not register(options.registry, prefix):
+        reporter(Note(f"{prefix} could not be entered in {options.registry}"))
+
+
+def _check_place(environment: Prefix, transaction: Transaction, options: LinkOptions) -> None:
+    """Raise unless the path is an environment, or can become one."""
+    path = environment.path
+    if environment.is_environment() or path == options.root_prefix:
+        return
+    hints = ("choose another path", "move what is there away")
+    if path.is_symlink() and not path.exists():
+        raise DirectoryIsNoEnvironment(path, "it is a link to nowhere", hints=hints)
+    if path.exists() and not path.is_dir():
+        raise DirectoryIsNoEnvironment(path, "it is a file", hints=hints)
+    if path.is_dir():
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise NotWritable(str(path))
+        foreign = {child.name for child in path.iterdir()} - NOT_FOREIGN
+        if foreign:
+            raise DirectoryIsNoEnvironment(
+                path, f"it holds other things ({', '.join(sorted(foreign)[:3])})", hints=hints
+            )
+
+
+def _changed_requests(transaction: Transaction) -> bool:
+    return bool(transaction.requested_specs or transaction.removed_specs or transaction.neutered_specs)
+
+
+def _tell_waiting(prefix: Path, reporter: Reporter) -> Callable[[LockHolder | None], None]:
+    def tell(holder: LockHolder | None) -> None:
+        reporter(Note(f"waiting for {prefix}, which {holder or 'another process'} is changing"))
+
+    return tell
+
+
+@contextlib.contextmanager
+def _failures(prefix: Path) -> Iterator[None]:
+    """Errors of the operating system as errors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        where = os.fspath(error.filename2 or error.filename or prefix)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NotEnoughSpace(prefix, None, None) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise NotWritable(str(where)) from error
+        raise TransactionFailed(prefix, f"{where}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _made_directories(path: Path) -> Iterator[list[Path]]:
+    """Make a directory with its parents; those that were made are removed again on failure, if nothing is in them."""
+    made: list[Path] = []
+    missing = [path, *path.parents]
+    missing = missing[: next(n for n, parent in enumerate(missing) if parent.is_dir())]
+    try:
+        for directory in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                directory.mkdir()
+                made.append(directory)
+        yield made
+    except BaseException:
+        if made:
+            (path.parent / LOCK).unlink(missing_ok=True)
+        for directory in reversed(made):
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        raise
+
+
+def _check_unchanged(environment: Prefix, transaction: Transaction) -> None:
+    """Raise unless conda-meta has the records that the plan was made for."""
+    planned = {f"{record.dist}.json" for record in transaction.current}
+    present = {path.name for path in environment.record_files()}
+    # Records whose file has another name do not count; whether these are such is seen when they are read.
+    missing = planned - present
+    unknown = present - planned
+    if unknown:
+        unknown &= {f"{record.dist}.json" for record in environment.records()}
+    if missing or unknown:
+        raise EnvironmentChanged(environment.path, sorted(name.removesuffix(".json") for name in missing | unknown))

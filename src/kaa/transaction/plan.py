@@ -58,7 +58,7 @@ Operation: TypeAlias = Install | Change | Reinstall | Remove
 
 @dataclass(frozen=True, slots=True)
 class PythonInfo:
-    """The python of an environment, as far as the packages beside it depend on it; paths are posix, below the prefix."""
+    """The python of an environment as the packages beside it see it; paths are posix, below the prefix."""
 
     version: str
     minor: str

@@ -1,0 +1,204 @@
+"""From the contents of a package to the files of an environment: one `PathAction` per path. Pure.
+
+Everything that a package says is checked here: paths stay below the environment and out of kaa's own places, entry
+points are commands and functions and nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kaa.errors import KaaError
+from kaa.models.package_info import LinkJson, PathEntry
+from kaa.models.record import RepoDataRecord
+from kaa.models.subdir import is_windows, operating_system
+from kaa.transaction.noarch_python import (
+    PythonMissing,
+    entry_point_scripts,
+    needs_python,
+    parse_entry_point,
+    target_path,
+)
+from kaa.transaction.plan import PythonInfo
+
+CLOBBERS = "__clobbers__"
+"""The directory of an environment that keeps files which lost their place to another package (as rattler does)."""
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+_SUSPICIOUS = re.compile(r"\A(?=[/.]|\Z|conda-meta|__clobbers)|[\\:\0]|/[./]|/\Z", re.IGNORECASE).search
+
+
+class How(enum.Enum):
+    """What is done for a path."""
+
+    LINK = "link"
+    """Linked from the cache by the best method there is."""
+    COPY = "copy"
+    """Copied in any case (`no_link`)."""
+    RENDER = "render"
+    """Written with the prefix replaced."""
+    SOFTLINK = "softlink"
+    DIRECTORY = "directory"
+    WRITE = "write"
+    """Generated: an entry point."""
+    BYTECODE = "bytecode"
+    """Linked from the bytecode kept beside the package, after it was compiled where it was missing."""
+
+
+class PathAction(NamedTuple):
+    """What is done for one path of a package (a tuple: there are tens of thousands)."""
+
+    how: How
+    source: str
+    """The path within the package; of bytecode, that of its source file."""
+    target: str
+    """The path below the environment, with forward slashes."""
+    entry: PathEntry | None
+    path_type: str
+    content: bytes = b""
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class PackageActions:
+    """A package and what is done for each of its paths; no two have the same target."""
+
+    record: RepoDataRecord
+    actions: tuple[PathAction, ...]
+
+
+class UnsafePath(KaaError):
+    """A path of a package or a record leads where it must not."""
+
+    conda_name = "LinkError"
+
+    def __init__(self, package: str, path: str, reason: str) -> None:
+        self.package = package
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"{package} is refused: its path {path!r} {reason}",
+            hints=("report this to those who built the package", "take another build of the package"),
+        )
+
+
+def why_unsafe(path: str) -> str:
+    """Why a path below an environment may not be written to; empty when it may."""
+    if not path or path.startswith(("/", "\\")) or _DRIVE.match(path):
+        return "is not relative to the environment"
+    if "\0" in path:
+        return "holds a NUL"
+    parts = path.replace("\\", "/").split("/")
+    if ".." in parts:
+        return "leads out of the environment"
+    if "." in parts or "" in parts:
+        return "is not written in its normal form"
+    if parts[0].lower() in ("conda-meta", CLOBBERS):
+        return f"lies in {parts[0]}, which belongs to the environment"
+    return ""
+
+
+def path_key(subdir: str) -> Callable[[str], str]:
+    """What makes two paths the same on the target platform: there, or but for upper and lower case."""
+    return str.lower if operating_system(subdir) in ("osx", "win") else str
+
+
+def is_noarch_python(record: RepoDataRecord, link: LinkJson) -> bool:
+    """Whether a package's files are to be mapped to the python of the environment."""
+    if link.noarch is not None:
+        return link.noarch.type == "python"
+    return record.noarch == "python"
+
+
+def plan_actions(
+    record: RepoDataRecord,
+    paths: Sequence[PathEntry],
+    link: LinkJson,
+    *,
+    prefix: str,
+    subdir: str,
+    python: PythonInfo | None,
+    compile_bytecode: bool,
+) -> PackageActions:
+    """What is done for each path of a package; raises UnsafePath, PythonMissing, InvalidEntryPoint."""
+    if python is not None and (reason := why_unsafe(python.site_packages)):
+        raise UnsafePath("python", python.site_packages, reason)
+    noarch = is_noarch_python(record, link)
+    key = path_key(subdir)
+    actions: dict[str, PathAction] = {}
+    for entry in paths:
+        action = _action_for(entry, record, python, noarch=noarch, windows=is_windows(subdir))
+        actions[key(action.target)] = action
+    if noarch and link.noarch is not None and link.noarch.entry_points:
+        for action in _entry_points(record, link.noarch.entry_points, prefix, subdir, python):
+            actions[key(action.target)] = action
+    if compile_bytecode and python is not None and python.bytecode_tag is not None:
+        for action in _bytecode(actions.values(), python.site_packages, python.bytecode_tag):
+            actions.setdefault(key(action.target), action)
+    return PackageActions(record, tuple(actions.values()))
+
+
+def _action_for(
+    entry: PathEntry, record: RepoDataRecord, python: PythonInfo | None, *, noarch: bool, windows: bool
+) -> PathAction:
+    path = target = entry.path
+    if noarch and needs_python(path):
+        if python is None:
+            raise PythonMissing(record.dist)
+        target = target_path(path, python)
+    # The quick test lets almost every path through; what it stops may still be fine.
+    if _SUSPICIOUS(target) is not None and (reason := why_unsafe(target)):
+        raise UnsafePath(record.dist, path, reason)
+    kind = entry.path_type
+    if kind == "softlink":
+        return PathAction(How.SOFTLINK, path, target, entry, kind)
+    if kind == "directory":
+        return PathAction(How.DIRECTORY, path, target, entry, kind)
+    if entry.prefix_placeholder and not (windows and entry.file_mode == "binary"):
+        return PathAction(How.RENDER, path, target, entry, "hardlink")
+    return PathAction(How.COPY if entry.no_link else How.LINK, path, target, entry, "hardlink")
+
+
+def _entry_points(
+    record: RepoDataRecord, texts: Iterable[str], prefix: str, subdir: str, python: PythonInfo | None
+) -> Iterable[PathAction]:
+    if python is None:
+        raise PythonMissing(record.dist)
+    for text in texts:
+        for script in entry_point_scripts(parse_entry_point(text, record.dist), prefix, python, subdir):
+            yield PathAction(How.WRITE, "", script.path, None, script.path_type, script.content, script.mode)
+
+
+def _bytecode(actions: Iterable[PathAction], site_packages: str, tag: str) -> list[PathAction]:
+    """Bytecode for every module below site-packages; what a package brings itself is left to the caller."""
+    below = site_packages + "/"
+    found = []
+    for action in actions:
+        target = action.target
+        if target.endswith(".py") and target.startswith(below) and action.how is not How.SOFTLINK:
+            found.append(PathAction(How.BYTECODE, action.source, bytecode_path(target, tag), None, "pyc_file"))
+    return found
+
+
+def bytecode_path(module: str, tag: str) -> str:
+    """Where python keeps the bytecode of a module file (PEP 3147)."""
+    folder, name = posixpath.split(module)
+    return posixpath.join(folder, "__pycache__", f"{name[:-3]}.{tag}.pyc")
+
+
+def bytecode_source(path: str) -> str | None:
+    """The module file that a file in `__pycache__` belongs to; None when it is no bytecode.
+
+    >>> bytecode_source("lib/__pycache__/site.cpython-312.opt-1.pyc")
+    'lib/site.py'
+    """
+    folder, _, name = path.rpartition("/")
+    if not name.endswith(".pyc") or (folder != "__pycache__" and not folder.endswith("/__pycache__")):
+        return None
+    match = re.fullmatch(r"(.+?)\.(?:cpython|pypy|graalpy)-?[0-9]\w*(?:\.opt-[0-9a-z]+)?\.pyc", name)
+    return None if match is None else folder[: -len("__pycache__")] + match[1] + ".py"

@@ -1,0 +1,207 @@
+"""Putting the files of one package into an environment: links first, then what must be written."""
+
+# Paths are strings here: there are tens of thousands of them.
+# ruff: noqa: PTH104, PTH115, PTH123, PTH211
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from kaa.events import Note, Reporter
+from kaa.host.files import LinkMethod, copy_file, reflink
+from kaa.models.package_info import PathEntry
+from kaa.models.prefix_record import InstalledPath, Link, LinkType, PathsData, PrefixRecord
+from kaa.models.record import RepoDataRecord
+from kaa.transaction.actions import How, PathAction
+from kaa.transaction.clobber import original_path
+from kaa.transaction.journal import STAGING, Journal
+from kaa.transaction.placeholder import PrefixTooLong, replaced
+from kaa.transaction.prepare import Source
+
+FALL_BACK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES}
+"""Errors of a link that a copy may get around."""
+
+
+def render(source: Source, prefix: Path, subdir: str, number: int) -> dict[str, tuple[str, str]]:
+    """Write the prefix-replaced files of a package to the staging directory.
+
+    Gives target → (staged path below the prefix, hash of the new content).
+    """
+    rendered: dict[str, tuple[str, str]] = {}
+    new_prefix = os.fsencode(prefix)
+    for action in source.actions.actions:
+        if action.how is not How.RENDER or action.entry is None:
+            continue
+        content = _rendered(action.entry, source, action, prefix, new_prefix, subdir)
+        staged = f"{STAGING}/new/{number}-{len(rendered)}"
+        # Mode without setuid, and the time of now: bytecode that was shipped for the old text must not look valid.
+        mode = stat.S_IMODE(source.stats[action.source].st_mode) & 0o777
+        _write(f"{prefix}/{staged}", content, mode | stat.S_IWUSR)
+        rendered[action.target] = (staged, hashlib.sha256(content).hexdigest())
+    return rendered
+
+
+def _rendered(
+    entry: PathEntry, source: Source, action: PathAction, prefix: Path, new_prefix: bytes, subdir: str
+) -> bytes:
+    with open(f"{source.directory}/{action.source}", "rb") as stream:
+        data = stream.read()
+    placeholder = (entry.prefix_placeholder or "").encode()
+    binary = entry.file_mode == "binary"
+    try:
+        return replaced(data, placeholder, new_prefix, subdir, binary=binary)
+    except ValueError:
+        raise PrefixTooLong(action.target, entry.prefix_placeholder or "", str(prefix)) from None
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+
+
+class Linker:
+    """Makes the files of packages in one environment, each announced to the journal first."""
+
+    def __init__(self, prefix: Path, journal: Journal, method: LinkMethod, reporter: Reporter) -> None:
+        self.root = f"{prefix}{os.sep}"
+        self.journal = journal
+        self.method = method
+        self.reporter = reporter
+        self._told = False
+
+    def link(
+        self,
+        source: Source,
+        actions: Sequence[PathAction],
+        aside: Mapping[str, str],
+        rendered: Mapping[str, tuple[str, str]],
+    ) -> None:
+        """Make everything of a package but its directories and its bytecode."""
+        self.journal.will_create([aside.get(action.target, action.target) for action in actions])
+        directory = source.directory + "/"
+        root, checkpoint, put = self.root, self.journal.checkpoint, self._put_method()
+        for action in actions:
+            target = aside.get(action.target, action.target)
+            checkpoint(target)
+            try:
+                if action.how is How.LINK:
+                    put(directory + action.source, root + target)
+                elif action.how is How.RENDER:
+                    os.rename(root + rendered[action.target][0], root + target)
+                elif action.how is How.SOFTLINK:
+                    os.symlink(os.readlink(directory + action.source), root + target)
+                elif action.how is How.COPY:
+                    copy_file(Path(directory + action.source), Path(root + target))
+                else:
+                    _write(root + target, action.content, action.mode)
+            except FileExistsError:
+                # Somebody made it since we looked: it is not ours to remove.
+                self.journal.spare(target)
+                raise
+
+    def link_files(self, files: Sequence[tuple[str, str]]) -> None:
+        """Bring (absolute path, path below the prefix) in by the same method as files of packages."""
+        self.journal.will_create([target for _, target in files])
+        put = self._put_method()
+        for original, target in files:
+            self.journal.checkpoint(target)
+            try:
+                put(original, self.root + target)
+            except FileExistsError:
+                self.journal.spare(target)
+                raise
+
+    def _put_method(self) -> Callable[[str, str], None]:
+        if self.method is LinkMethod.HARDLINK:
+            return self._hard_link
+        return _reflink if self.method is LinkMethod.REFLINK else _copy
+
+    def _hard_link(self, source: str, target: str) -> None:
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in FALL_BACK:
+                raise
+            _copy(source, target)
+            if not self._told:
+                self._told = True
+                self.reporter(Note(f"{target} is a copy, a hard link was not possible: {error.strerror}"))
+
+
+def _reflink(source: str, target: str) -> None:
+    reflink(Path(source), Path(target))
+
+
+def _copy(source: str, target: str) -> None:
+    copy_file(Path(source), Path(target))
+
+
+def prefix_record(
+    record: RepoDataRecord,
+    source: Source,
+    actions: Sequence[PathAction],
+    aside: Mapping[str, str],
+    rendered: Mapping[str, tuple[str, str]],
+    *,
+    link_type: LinkType,
+    requested_specs: tuple[str, ...],
+) -> PrefixRecord:
+    """The record of a package whose `actions` were performed."""
+    package = source.package
+    fields = {name: getattr(record, name) for name in RepoDataRecord.__struct_fields__}
+    return PrefixRecord(
+        **fields,
+        extracted_package_dir=str(package.directory),
+        package_tarball_full_path=str(package.archive or ""),
+        files=tuple(aside.get(action.target, action.target) for action in actions),
+        paths_data=PathsData(paths=tuple(_installed(action, aside, rendered) for action in actions)),
+        link=Link(source=str(package.directory), type=link_type),
+        requested_specs=requested_specs,
+    )
+
+
+def _installed(action: PathAction, aside: Mapping[str, str], rendered: Mapping[str, tuple[str, str]]) -> InstalledPath:
+    entry = action.entry
+    target = aside.get(action.target, action.target)
+    original = action.target if target != action.target else None
+    if entry is None:
+        digest = hashlib.sha256(action.content).hexdigest() if action.how is How.WRITE else None
+        return InstalledPath(
+            path=target, path_type=action.path_type, sha256=digest, sha256_in_prefix=digest, original_path=original
+        )
+    digest = rendered[action.target][1] if action.how is How.RENDER else entry.sha256
+    return InstalledPath(
+        path=target if original else entry.path,
+        path_type=action.path_type,
+        file_mode=entry.file_mode,
+        prefix_placeholder=entry.prefix_placeholder,
+        no_link=entry.no_link,
+        sha256=entry.sha256,
+        sha256_in_prefix=None if action.how is How.DIRECTORY else digest,
+        size_in_bytes=entry.size_in_bytes,
+        original_path=original,
+    )
+
+
+def moved_record(record: PrefixRecord, moves: Mapping[str, str]) -> PrefixRecord:
+    """The record of an installed package after some of its files were moved aside, or back."""
+    files = tuple(moves.get(path, path) for path in record.files)
+    paths = record.paths_data.paths
+    aligned = len(paths) == len(record.files)
+    changed = []
+    for position, entry in enumerate(paths):
+        old = record.files[position] if aligned else entry.path
+        new = moves.get(old)
+        changed.append(entry if new is None else _moved_path(entry, new))
+    return replace(record, files=files, paths_data=PathsData(paths=tuple(changed)))
+
+
+def _moved_path(entry: InstalledPath, new: str) -> InstalledPath:
+    return replace(entry, path=new, original_path=original_path(new))

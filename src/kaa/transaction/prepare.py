@@ -1,0 +1,389 @@
+"""The first phase of a transaction: everything that can be found out and decided before anything is changed."""
+
+# Paths are strings here: there are tens of thousands of them.
+# ruff: noqa: PTH115, PTH117, PTH118, PTH120, PTH206
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kaa.errors import KaaError
+from kaa.events import Note, Reporter, Warned
+from kaa.host.files import is_writable
+from kaa.host.hashing import hash_file
+from kaa.models.prefix_record import PrefixRecord
+from kaa.package_cache.extracted_package import ExtractedPackage
+from kaa.transaction.actions import (
+    CLOBBERS,
+    How,
+    PackageActions,
+    PathAction,
+    bytecode_source,
+    path_key,
+    plan_actions,
+)
+from kaa.transaction.clobber import (
+    UNOWNED,
+    Conflict,
+    PathConflictError,
+    Settlement,
+    aside_path,
+    parent_directories,
+    settle,
+)
+from kaa.transaction.disk_view import DiskView
+from kaa.transaction.plan import LinkOptions, Transaction
+from kaa.transaction.unlink import removable_files
+
+
+class PackageNotExtracted(KaaError):
+    """A package of the plan was not handed over extracted."""
+
+    conda_name = "LinkError"
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+        super().__init__(f"{package} is not in the package cache", hints=("run the command again to fetch it",))
+
+
+class DamagedPackage(KaaError):
+    """A file of the package cache is not what the package says."""
+
+    conda_name = "SafetyError"
+
+    def __init__(self, package: str, path: str, reason: str) -> None:
+        self.package = package
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"the cached package {package} is damaged: {path} {reason}",
+            hints=("remove it from the cache with `kaa clean --packages` and run the command again to fetch it anew",),
+        )
+
+
+class NotEnoughSpace(KaaError):
+    """The disk has no room for what is to be written."""
+
+    conda_name = "NoSpaceLeftError"
+
+    def __init__(self, path: Path, needed: int | None, free: int | None) -> None:
+        self.path = str(path)
+        self.needed = needed
+        self.free = free
+        amounts = "" if needed is None or free is None else f": {_size(needed)} needed, {_size(free)} free"
+        super().__init__(
+            f"no space left on the disk of {path}{amounts}",
+            hints=(
+                "free some space, for example with `kaa clean --all`",
+                "keep environments and package cache on one file system, so that files are linked and not copied",
+            ),
+        )
+
+
+class NotWritable(KaaError):
+    """A directory of the environment cannot be written to by this user."""
+
+    conda_name = "EnvironmentNotWritableError"
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"no permission to write to {path}",
+            hints=(
+                "ask its owner, or run as the user who created the environment",
+                "create an environment of your own",
+            ),
+        )
+
+
+@dataclass(slots=True)
+class Source:
+    """An extracted package and what the disk says of its files."""
+
+    package: ExtractedPackage
+    actions: PackageActions
+    stats: dict[str, os.stat_result] = field(default_factory=dict)
+    """Path within the package → its state."""
+
+    @property
+    def directory(self) -> str:
+        return str(self.package.directory)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What is going to be done, checked as far as that is possible."""
+
+    sources: list[Source]
+    settlement: Settlement
+    unlink: list[tuple[PrefixRecord, list[str]]]
+    drop: list[str]
+    """Unowned files that are equal to what takes their place, or mere bytecode."""
+    unowned: list[tuple[str, str]]
+    """Unowned files that are kept aside: (from, to)."""
+    restored: list[tuple[str, str]]
+    """Unowned files that come back: (from, to)."""
+    emptied: list[str]
+    """Directories that are removed because files take their places, inner ones first."""
+    directories: list[str]
+    """Directories to make, outer ones first."""
+
+
+def prepare(
+    transaction: Transaction,
+    packages: Mapping[str, ExtractedPackage],
+    options: LinkOptions,
+    reporter: Reporter,
+    *,
+    compiles: bool,
+) -> Prepared:
+    """Decide everything and check what can be checked; changes nothing, raises KaaError."""
+    key = path_key(transaction.subdir)
+    sources = [
+        _source(transaction, record.dist, packages, options, reporter, compiles) for record in transaction.to_link
+    ]
+    new = [source.actions for source in sources]
+    kept, removed = transaction.kept, transaction.to_unlink
+    order = [record.name for record in transaction.final]
+    settlement = settle(new, kept, removed, order, key)
+    _report_conflicts(settlement.conflicts, options, reporter)
+    owned = {path for record in (*kept, *removed) for path in record.files}
+    owned |= {action.target for package in new for action in package.actions if action.how is How.SOFTLINK}
+    vanishing: set[str] = set()
+    disk = DiskView(transaction.prefix, key, owned, vanishing)
+    unlink = [(record, removable_files(record, disk, settlement.shared, reporter)) for record in removed]
+    vanishing.update(path for _, paths in unlink for path in paths)
+    vanishing.update(path for moves in settlement.moves.values() for path in moves)
+    # The view was asked with nothing vanishing; what goes may be a link that stands for a directory.
+    disk = DiskView(transaction.prefix, key, owned, vanishing)
+    prepared = Prepared(sources, settlement, unlink, [], [], [], [], [])
+    _look_at_targets(prepared, disk, vanishing, options, reporter)
+    prepared.restored = _restored(prepared, disk, vanishing, key)
+    prepared.directories = _directories(prepared, disk)
+    _check_permissions(transaction.prefix, prepared, disk)
+    return prepared
+
+
+def _source(
+    transaction: Transaction,
+    dist: str,
+    packages: Mapping[str, ExtractedPackage],
+    options: LinkOptions,
+    reporter: Reporter,
+    compiles: bool,
+) -> Source:
+    record = next(record for record in transaction.to_link if record.dist == dist)
+    package = packages.get(dist)
+    if package is None:
+        raise PackageNotExtracted(dist)
+    actions = plan_actions(
+        record,
+        package.paths(),
+        package.link(),
+        prefix=str(transaction.prefix),
+        subdir=transaction.subdir,
+        python=transaction.python,
+        compile_bytecode=compiles,
+    )
+    source = Source(package, actions)
+    checked = tuple(_checked(action, source, options, reporter) for action in actions.actions)
+    source.actions = PackageActions(record, checked)
+    return source
+
+
+def _checked(action: PathAction, source: Source, options: LinkOptions, reporter: Reporter) -> PathAction:
+    """The action, after a look at its file; a link that the package calls a file is a link."""
+    entry = action.entry
+    if entry is None or action.how is How.DIRECTORY:
+        return action
+    dist = source.actions.record.dist
+    try:
+        state = os.lstat(f"{source.directory}/{action.source}")
+    except (FileNotFoundError, NotADirectoryError):
+        raise DamagedPackage(dist, action.source, "is missing") from None
+    source.stats[action.source] = state
+    if stat.S_ISLNK(state.st_mode):
+        return action if action.how is How.SOFTLINK else action._replace(how=How.SOFTLINK, path_type="softlink")
+    if not stat.S_ISREG(state.st_mode):
+        raise DamagedPackage(dist, action.source, "is no file")
+    if action.how is How.SOFTLINK:
+        # Unpacked where no links can be made: the target stands there as a file.
+        return action._replace(how=How.LINK, path_type="hardlink")
+    if entry.size_in_bytes is not None and entry.size_in_bytes != state.st_size and options.safety_checks != "disabled":
+        reason = f"has {state.st_size} bytes instead of {entry.size_in_bytes}"
+        _complain(DamagedPackage(dist, action.source, reason), options, reporter)
+    elif options.extra_safety_checks and entry.sha256 not in (None, hash_file(Path(source.directory, action.source))):
+        reason = "has another content than it was built with"
+        _complain(DamagedPackage(dist, action.source, reason), options, reporter)
+    return action
+
+
+def _complain(error: DamagedPackage, options: LinkOptions, reporter: Reporter) -> None:
+    if options.safety_checks == "enabled":
+        raise error
+    reporter(Warned(error.message))
+
+
+def _report_conflicts(conflicts: Sequence[Conflict], options: LinkOptions, reporter: Reporter) -> None:
+    different = [conflict for conflict in conflicts if not conflict.same_content]
+    if different and options.path_conflict == "prevent":
+        raise PathConflictError(different)
+    for conflict in different:
+        text = f"{conflict}, which is kept aside"
+        reporter(Warned(text) if options.path_conflict == "warn" else Note(text))
+
+
+def _look_at_targets(
+    prepared: Prepared, disk: DiskView, vanishing: set[str], options: LinkOptions, reporter: Reporter
+) -> None:
+    """Find what stands where new files go, and decide what becomes of it."""
+    conflicts: list[Conflict] = []
+    for source in prepared.sources:
+        name = source.actions.record.name
+        aside = prepared.settlement.linked_aside.get(name, {})
+        for action in source.actions.actions:
+            target = aside.get(action.target, action.target)
+            found = disk.find(target)
+            if found is None or found[0] in vanishing:
+                continue
+            present, is_directory = found
+            if is_directory:
+                if action.how is not How.DIRECTORY:
+                    prepared.emptied += _emptied(disk, present, name)
+            elif action.how is How.DIRECTORY:
+                raise PathConflictError([Conflict(target, name, None)], always=True)
+            elif target != action.target or _is_replaceable(action, source, f"{disk.prefix}/{present}"):
+                prepared.drop.append(present)
+            else:
+                conflicts.append(Conflict(present, name, None))
+                prepared.unowned.append((present, aside_path(UNOWNED, present)))
+    _report_conflicts(conflicts, options, reporter)
+
+
+def _emptied(disk: DiskView, path: str, name: str) -> list[str]:
+    directories = disk.emptied(path)
+    if directories is None:
+        raise PathConflictError([Conflict(path, name, None)], always=True)
+    return directories
+
+
+def _is_replaceable(action: PathAction, source: Source, present: str) -> bool:
+    """Whether nothing is lost when the file at `present` goes: it is equal to what comes, or bytecode."""
+    if bytecode_source(action.target) is not None:
+        return True
+    state = os.lstat(present)
+    original = f"{source.directory}/{action.source}"
+    if action.how is How.SOFTLINK:
+        return stat.S_ISLNK(state.st_mode) and os.readlink(present) == os.readlink(original)
+    if not stat.S_ISREG(state.st_mode) or action.how in (How.RENDER, How.BYTECODE):
+        return False
+    if action.how is How.WRITE:
+        return Path(present).read_bytes() == action.content
+    entry = action.entry
+    if entry is None or state.st_size != source.stats[action.source].st_size:
+        return False
+    return hash_file(Path(present), "sha256") == (entry.sha256 or hash_file(Path(original), "sha256"))
+
+
+def _restored(
+    prepared: Prepared, disk: DiskView, vanishing: set[str], key: Callable[[str], str]
+) -> list[tuple[str, str]]:
+    """The unowned files that had lost their places to what goes now, where nothing else takes them."""
+    if f"{CLOBBERS}/{UNOWNED}" not in {f"{CLOBBERS}/{name}" for name, _ in disk.entries(CLOBBERS).values()}:
+        return []
+    taken = {key(action.target) for source in prepared.sources for action in source.actions.actions}
+    taken |= {key(target) for moves in prepared.settlement.moves.values() for target in moves.values()}
+    found = []
+    for path in sorted(vanishing):
+        if key(path) not in taken:
+            kept = disk.find(aside_path(UNOWNED, path))
+            if kept is not None and not kept[1]:
+                found.append((kept[0], path))
+    return found
+
+
+def _directories(prepared: Prepared, disk: DiskView) -> list[str]:
+    """The directories that new files need and that are not there, outer ones first."""
+    wanted: set[str] = set()
+    targets: set[str] = set()
+    links: set[str] = set(prepared.settlement.early_links)
+    for source in prepared.sources:
+        aside = prepared.settlement.linked_aside.get(source.actions.record.name, {})
+        for action in source.actions.actions:
+            target = aside.get(action.target, action.target)
+            if action.how is How.DIRECTORY:
+                wanted.add(target)
+            targets.add(target)
+    targets.update(target for moves in prepared.settlement.moves.values() for target in moves.values())
+    targets.update(target for _, target in (*prepared.unowned, *prepared.restored))
+    wanted |= parent_directories({*targets, *wanted})
+    gone = set(prepared.emptied)
+    missing = [path for path in wanted if path in gone or not disk.directory_exists(path)]
+    for path in missing:
+        found = disk.find(path)
+        if found is not None and not found[1] and path not in links:
+            _check_goes(path, prepared)
+    return sorted((path for path in missing if path not in links), key=lambda path: (path.count("/"), path))
+
+
+def _check_goes(path: str, prepared: Prepared) -> None:
+    """Raise unless the file at `path`, where a directory is needed, goes in this transaction."""
+    if any(path in paths for _, paths in prepared.unlink):
+        return
+    raise PathConflictError([Conflict(path, "a new package", None)], always=True)
+
+
+def _check_permissions(prefix: Path, prepared: Prepared, disk: DiskView) -> None:
+    """Raise NotWritable for a directory in which something is to be made or removed and that is closed to us."""
+    touched = {path.rpartition("/")[0] for _, paths in prepared.unlink for path in paths}
+    for source in prepared.sources:
+        touched |= {action.target.rpartition("/")[0] for action in source.actions.actions}
+    touched |= {path.rpartition("/")[0] for path in prepared.directories}
+    touched |= {"conda-meta", ""}
+    for directory in sorted(touched):
+        if disk.directory_exists(directory):
+            path = os.path.join(prefix, directory) if directory else str(prefix)
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise NotWritable(path)
+    if not is_writable(prefix):
+        raise NotWritable(str(prefix))
+
+
+def check_space(prefix: Path, sources: Sequence[Source], *, copied: bool) -> None:
+    """Raise NotEnoughSpace when the disk has no room for what is written anew (`copied`: for everything)."""
+    needed = 0
+    for source in sources:
+        for action in source.actions.actions:
+            entry = action.entry
+            if entry is not None and (copied or action.how in (How.RENDER, How.COPY)):
+                state = source.stats.get(action.source)
+                needed += -(-state.st_size // 4096) * 4096 if state is not None else 0
+            needed += len(action.content)
+    free = shutil.disk_usage(prefix).free
+    if needed > free:
+        raise NotEnoughSpace(prefix, needed, free)
+
+
+def check_links(sources: Sequence[Source], prefix: Path, reporter: Reporter) -> None:
+    """Tell of symbolic links that lead out of the environment; nothing is ever written through them."""
+    for source in sources:
+        for action in source.actions.actions:
+            if action.how is How.SOFTLINK:
+                text = os.readlink(f"{source.directory}/{action.source}")
+                end = os.path.normpath(os.path.join(os.path.dirname(action.target), text))
+                if os.path.isabs(text) or end.split(os.sep)[0] == "..":
+                    dist = source.actions.record.dist
+                    reporter(Note(f"{dist}: {action.target} is a link to {text}, out of the environment"))
+
+
+def _size(count: int) -> str:
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
