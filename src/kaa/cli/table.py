@@ -35,6 +35,7 @@ COMMANDS: tuple[Command, ...] = (
         "remove", _MODULES + "remove", "Take packages out, or a whole environment away.", ENVIRONMENTS, ("uninstall",)
     ),
     Command("env", _MODULES + "env", "List, make, update, export and remove environments.", ENVIRONMENTS),
+    Command("export", _MODULES + "export", "Print an environment as a file to make it again from.", ENVIRONMENTS),
     Command("list", _MODULES + "list", "Show the packages of an environment.", PACKAGES),
     Command("search", _MODULES + "search", "Show what the channels offer.", PACKAGES),
     Command("clean", _MODULES + "clean", "Free what the package cache no longer needs.", PACKAGES),

@@ -231,11 +231,7 @@ class Config:
         trusted=True,
     )
     migrated_custom_channels = Option(
-        TextMap(),
-        {},
-        "Former servers of custom channels, by channel name.",
-        group="Channels",
-        trusted=True,
+        TextMap(), {}, "Former servers of custom channels, by channel name.", group="Channels", trusted=True, inert=True
     )
     channel_priority = Option(
         PRIORITY,
@@ -274,6 +270,7 @@ class Config:
         "Settings of single channels: maps with the key `channel` and, for instance, `auth`.",
         group="Channels",
         trusted=True,
+        inert=True,
     )
     subdir = Option(
         Text(),
@@ -288,10 +285,7 @@ class Config:
         group="Channels",
     )
     repodata_use_shards = Option(
-        Boolean(),
-        True,
-        "Use sharded repodata where a channel offers it.",
-        group="Channels",
+        Boolean(), True, "Use sharded repodata where a channel offers it.", group="Channels", inert=True
     )
     local_repodata_ttl = Option(
         Integer(),
@@ -300,12 +294,7 @@ class Config:
         "each time.",
         group="Channels",
     )
-    use_only_tar_bz2 = Option(
-        Boolean(),
-        False,
-        "Leave .conda packages aside.",
-        group="Channels",
-    )
+    use_only_tar_bz2 = Option(Boolean(), False, "Leave .conda packages aside.", group="Channels", inert=True)
 
     # -- directories ------------------------------------------------------------------------------------------------
     envs_dirs = Option(
@@ -418,6 +407,7 @@ class Config:
         group="Network",
         aliases=("add_binstar_token",),
         trusted=True,
+        inert=True,
     )
     fetch_threads = Option(Integer(), 0, "How many downloads run at once; 0: kaa chooses.", group="Network")
 
@@ -443,7 +433,7 @@ class Config:
     extra_safety_checks = Option(
         Boolean(), False, "Compare contents (sha256) as well, not sizes alone.", group="Linking", trusted=True
     )
-    shortcuts = Option(Boolean(), True, "Make the menu shortcuts that packages ask for.", group="Linking")
+    shortcuts = Option(Boolean(), True, "Make the menu shortcuts that packages ask for.", group="Linking", inert=True)
     compile_bytecode = Option(
         Boolean(),
         True,
@@ -478,18 +468,16 @@ class Config:
         aliases=("disallow",),
         separator="&",
     )
-    track_features = Option(Texts(), (), "Features to prefer (for old packages).", group="Solving")
+    track_features = Option(Texts(), (), "Features to prefer (for old packages).", group="Solving", inert=True)
     aggressive_update_packages = Option(
-        Texts(),
-        (),
-        "Packages that are updated whenever anything else is.",
-        group="Solving",
+        Texts(), (), "Packages that are updated whenever anything else is.", group="Solving", inert=True
     )
     add_pip_as_python_dependency = Option(
         Boolean(),
         False,
         "Bring pip along with every python. conda's default is true; here an environment holds what was asked for.",
         group="Solving",
+        inert=True,
     )
     override_virtual_packages = Option(
         TextMap(),
@@ -505,6 +493,7 @@ class Config:
         "Leave out packages that are newer: a date, or an age such as 7d.",
         group="Solving",
         aliases=("cooldown",),
+        inert=True,
     )
 
     # -- shells -----------------------------------------------------------------------------------------------------
@@ -533,6 +522,19 @@ class Config:
     )
 
     # -- the value --------------------------------------------------------------------------------------------------
+    def with_values(self, **values: object) -> Config:
+        """The same configuration with other values of some options."""
+        return Config(
+            {**self.values, **values},
+            root_prefix=self.root_prefix,
+            home=self.home,
+            prefix=self.prefix,
+            provenance=self.provenance,
+            files=self.files,
+            unknown=self.unknown,
+            ignored=self.ignored,
+        )
+
     def get(self, name: str) -> object:
         """The value of the option of that name (its own or an alias); raises KeyError."""
         option = OPTIONS[NAMES[name]]

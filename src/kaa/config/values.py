@@ -8,7 +8,7 @@ from typing import cast
 
 from kaa.config.options import Config
 from kaa.host.platform import current_subdir
-from kaa.index.index import IndexSettings
+from kaa.index.fetch import IndexSettings
 from kaa.models.channel import ChannelConfig
 from kaa.net.settings import HttpSettings
 from kaa.solver.request import ChannelPriority, SolveOptions
@@ -51,7 +51,6 @@ def index_settings(config: Config) -> IndexSettings:
         offline=config.offline,
         use_zst=config.repodata_use_zst,
         local_repodata_ttl=config.local_repodata_ttl,
-        use_only_tar_bz2=config.use_only_tar_bz2,
     )
 
 

@@ -6,7 +6,7 @@ Blank lines and lines that begin with `#` are comments; `# platform: linux-64` a
 list was made.
 
 >>> parse_text_specs("numpy >=2\\n# a comment\\npython  # and one more").specs
-(MatchSpec('numpy[version='>=2']'), MatchSpec('python'))
+(MatchSpec("numpy[version='>=2']"), MatchSpec('python'))
 >>> [entry] = parse_text_specs("@EXPLICIT\\nhttps://host/chan/noarch/six-1.0-0.conda#" + "0" * 32).entries
 >>> entry.location, entry.md5
 ('https://host/chan/noarch/six-1.0-0.conda', '00000000000000000000000000000000')

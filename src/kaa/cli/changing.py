@@ -1,0 +1,190 @@
+"""What the commands that change an environment have in common: read requests, show the plan, ask, carry it out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaa.api.environments import ChangeOptions
+from kaa.api.execution import execute, fetch_packages, missing_packages
+from kaa.api.session import Session
+from kaa.cli.output import print_json
+from kaa.cli.prompt import DryRunEnds, confirm
+from kaa.cli.records import channel_names
+from kaa.cli.showing import plan_lines, result_json
+from kaa.config.sources import expand_text
+from kaa.envfiles.spec import InvalidEnvironmentFile
+from kaa.envfiles.text_specs import ExplicitEntry, TextSpecs, parse_text_specs
+from kaa.errors import KaaError
+from kaa.host.files import is_writable
+from kaa.models.match_spec import MatchSpec
+from kaa.prefix.prefix import open_prefix
+from kaa.prefix.state import check_not_frozen
+from kaa.transaction.plan import Transaction
+
+NOTHING_TO_DO = "All requested packages already installed."
+PACKAGE_EXTENSIONS = (".conda", ".tar.bz2")
+
+
+class MixedRequest(KaaError):
+    """Packages by address and specs to solve in one request."""
+
+    conda_name = "CondaValueError"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "packages given by URL or path are linked as they are, and cannot be mixed with specs to solve",
+            hints=("do it in two steps: the packages by address first, then the specs",),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the words and files of a command line ask for: specs, or packages by address."""
+
+    specs: tuple[MatchSpec, ...] = ()
+    entries: tuple[ExplicitEntry, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.specs and not self.entries
+
+
+def read_request(session: Session, words: Sequence[str], files: Sequence[str]) -> Request:
+    """The request of positional words and --file; raises InvalidMatchSpec, InvalidEnvironmentFile, MixedRequest."""
+    named = [word for word in words if is_package_address(word)]
+    specs = [MatchSpec.parse(word) for word in words if not is_package_address(word)]
+    # The addresses on a command line have the form of lines in an explicit list.
+    entries = list(parse_text_specs("\n".join(["@EXPLICIT", *named]), filename="the command line").entries)
+    for file in files:
+        content = read_specs_file(session, file)
+        specs += content.specs
+        entries += content.entries
+    if specs and entries:
+        raise MixedRequest
+    return Request(tuple(specs), tuple(entries))
+
+
+def is_package_address(word: str) -> bool:
+    """Whether a word is the URL or path of a package file, not a spec."""
+    location = word.partition("#")[0]
+    return location.endswith(PACKAGE_EXTENSIONS) and ("/" in location or "\\" in location or Path(location).is_file())
+
+
+def read_specs_file(session: Session, file: str) -> TextSpecs:
+    """The content of a text file of specs; `-` is standard input."""
+    if file == "-":
+        return parse_text_specs(sys.stdin.read(), filename="standard input", expand=lambda text: text)
+    path = session.cwd / expand_text(file, session.environ)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFileMissing(str(path), error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise InvalidEnvironmentFile(str(path), f"is not UTF-8 text (byte {error.start})") from error
+    return parse_text_specs(text, filename=str(path), expand=lambda text: expand_text(text, session.environ))
+
+
+class EnvironmentFileMissing(KaaError):
+    """A file that was named cannot be read."""
+
+    conda_name = "EnvironmentFileNotFound"
+
+    def __init__(self, filename: str, reason: str) -> None:
+        super().__init__(f"{filename} cannot be read: {reason}", hints=("give the path of a file with --file",))
+        self.filename = filename
+        self.reason = reason
+
+
+def check_changeable(session: Session, prefix: Path) -> None:
+    """Raise before any work is done if the environment is none, is frozen, or cannot be written to."""
+    environment = open_prefix(prefix)
+    if session.config.protect_frozen_envs:
+        check_not_frozen(environment)
+    if not is_writable(environment.conda_meta) and not session.config.dry_run:
+        raise EnvironmentNotWritable(prefix)
+
+
+class EnvironmentNotWritable(KaaError):
+    """The user may not change an environment."""
+
+    conda_name = "EnvironmentNotWritableError"
+
+    def __init__(self, prefix: Path) -> None:
+        super().__init__(
+            f"{prefix} cannot be changed: no write permission",
+            hints=("change an environment of your own: kaa create --name NAME …", "ask the owner of that directory"),
+        )
+        self.environment_location = str(prefix)
+
+
+def change_options(arguments: argparse.Namespace) -> ChangeOptions:
+    """What the flags of the command line say about a change."""
+
+    def given(name: str) -> bool:
+        return bool(getattr(arguments, name, False))
+
+    return ChangeOptions(
+        no_deps=given("no_deps"),
+        only_deps=given("only_deps"),
+        freeze_installed=given("freeze_installed"),
+        update_specs=given("update_specs") or given("update_deps"),
+        update_all=given("update_all"),
+        no_pin=given("no_pin"),
+        force_reinstall=given("force_reinstall"),
+        prune=given("prune"),
+        command=command_line(),
+    )
+
+
+def command_line() -> str:
+    """This command line, as the history keeps it."""
+    return " ".join(sys.argv)
+
+
+def carry_out(session: Session, transaction: Transaction, *, download_only: bool = False, is_new: bool = False) -> int:
+    """Show a plan, ask, carry it out as far as the configuration wants that, and print the result."""
+    print_result(session, perform(session, transaction, download_only=download_only, is_new=is_new))
+    return 0
+
+
+def perform(
+    session: Session, transaction: Transaction, *, download_only: bool = False, is_new: bool = False
+) -> dict[str, object]:
+    """`carry_out` without the printing of the result, which is returned in its JSON form."""
+    config = session.config
+    names = channel_names(session)
+    if transaction.is_empty and not is_new:
+        if not config.dry_run and not download_only:
+            # The request itself is worth remembering although no package changes.
+            execute(session, transaction)
+        return {"success": True, "message": NOTHING_TO_DO}
+    missing = missing_packages(session, transaction)
+    if not config.json and not (config.quiet and config.always_yes):
+        print("\n".join(["", *plan_lines(transaction, missing, names), ""]))
+    if config.dry_run:
+        if not config.json:
+            raise DryRunEnds
+    else:
+        confirm(config)
+        if download_only:
+            fetch_packages(session, missing)
+        else:
+            execute(session, transaction)
+    return result_json(transaction, missing, names, dry_run=config.dry_run)
+
+
+def print_result(session: Session, result: dict[str, object]) -> None:
+    """Print the result of a change; people are only told when there was nothing to do."""
+    if session.config.json:
+        print_json(result)
+    elif "message" in result:
+        print(f"\n# {result['message']}\n")
+
+
+def tell_nothing_to_do(session: Session) -> None:
+    """Say that everything is there already."""
+    print_result(session, {"success": True, "message": NOTHING_TO_DO})

@@ -1,0 +1,92 @@
+"""`kaa create`: make a new environment."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from kaa.api.environments import ChangeOptions, plan_create, plan_explicit
+from kaa.api.explicit import fetch_explicit
+from kaa.api.session import Session
+from kaa.cli.arguments import (
+    add_channels,
+    add_files,
+    add_linking,
+    add_network,
+    add_output,
+    add_prompts,
+    add_solving,
+    add_specs,
+    add_target,
+    ignored,
+)
+from kaa.cli.changing import Request, change_options, perform, print_result, read_request
+from kaa.cli.configuring import ArgumentsMissing, new_target
+from kaa.cli.replacing import at, free_path_beside, is_replacement, set_aside
+from kaa.models.match_spec import MatchSpec
+from kaa.transaction.plan import Transaction
+
+HELP = """Make a new environment, by name or in a directory.
+
+    kaa create --name demo python=3.12 numpy
+    kaa create --prefix ./env --file specs.txt"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_specs(parser, "what the environment is to hold")
+    add_files(parser)
+    add_target(parser)
+    parser.add_argument(
+        "--no-default-packages", action="store_true", help="leave create_default_packages of the configuration out"
+    )
+    add_channels(parser)
+    add_solving(parser)
+    add_linking(parser)
+    add_prompts(parser)
+    add_network(parser)
+    add_output(parser)
+    ignored(parser, "--force")
+
+
+def run(arguments: argparse.Namespace, session: Session) -> int:
+    prefix = new_target(arguments, session.config, session.environ)
+    if prefix is None:
+        raise ArgumentsMissing(
+            "one of --name and --prefix is needed, to know where the environment is to be",
+            hints=("kaa create --name NAME …", "kaa create --prefix ./env …"),
+        )
+    request = read_request(session, arguments.specs, arguments.files)
+    if not request.entries and not arguments.no_default_packages:
+        request = with_default_packages(request, session.config.create_default_packages)
+    options = change_options(arguments)
+    print_result(session, create(session, prefix, request, options, download_only=arguments.download_only))
+    return 0
+
+
+def with_default_packages(request: Request, defaults: Sequence[str]) -> Request:
+    """The request with the packages that every environment gets, as far as it does not name them itself."""
+    named = {spec.name for spec in request.specs}
+    more = [spec for spec in map(MatchSpec.parse, defaults) if spec.name not in named]
+    return Request((*request.specs, *more), request.entries)
+
+
+def create(
+    session: Session, prefix: Path, request: Request, options: ChangeOptions, *, download_only: bool = False
+) -> dict[str, object]:
+    """Plan, show, ask and make; where an environment is already, it is replaced if the user wants that."""
+    replaces = is_replacement(session, prefix)
+    # The old environment has no say in what the new one holds: the plan is made for a place where nothing is.
+    place = free_path_beside(prefix, "new") if replaces else prefix
+    transaction = at(plan(session, place, request, options), prefix)
+    aside = replaces and not session.config.dry_run and not download_only
+    with set_aside(prefix) if aside else contextlib.nullcontext():
+        return perform(session, transaction, download_only=download_only, is_new=True)
+
+
+def plan(session: Session, prefix: Path, request: Request, options: ChangeOptions) -> Transaction:
+    """The plan of a new environment."""
+    if request.entries:
+        return plan_explicit(session, prefix, fetch_explicit(session, request.entries), options)
+    return plan_create(session, prefix, request.specs, options)

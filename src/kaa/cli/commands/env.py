@@ -1,0 +1,99 @@
+"""`kaa env`: environments as wholes, and their files (environment.yml)."""
+
+from __future__ import annotations
+
+import argparse
+
+from kaa.api.session import Session
+from kaa.cli import env_files, env_variables
+from kaa.cli.arguments import (
+    add_channels,
+    add_frozen,
+    add_linking,
+    add_network,
+    add_output,
+    add_prompts,
+    add_solving,
+    add_target,
+    ignored,
+)
+from kaa.cli.changing import check_changeable, command_line
+from kaa.cli.commands.remove import remove_whole
+from kaa.cli.configuring import existing_target
+from kaa.cli.environment_lists import environment_lines, list_json
+from kaa.cli.output import print_json
+
+HELP = "List, make, update, export and remove environments."
+
+FILE = "environment.yml"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
+    listing = words.add_parser("list", help="list the environments", allow_abbrev=False)
+    ignored(listing, "--size")
+    add_output(listing)
+    listing.set_defaults(perform=list_all)
+
+    creating = words.add_parser("create", help="make an environment from a file", allow_abbrev=False)
+    creating.add_argument("-f", "--file", default=None, metavar="FILE", help=f"the file (default: {FILE})")
+    creating.add_argument("--force", action="store_true", help="replace an environment that is there already")
+    creating.add_argument("--no-default-packages", action="store_true", help="leave create_default_packages out")
+    _add_change(creating)
+    creating.set_defaults(perform=env_files.create_from_file)
+
+    updating = words.add_parser("update", help="bring an environment to what a file says", allow_abbrev=False)
+    updating.add_argument("-f", "--file", default=None, metavar="FILE", help=f"the file (default: {FILE})")
+    updating.add_argument("--prune", action="store_true", help="remove what the file does not ask for")
+    _add_change(updating, dry_run=False)
+    add_frozen(updating)
+    updating.set_defaults(perform=env_files.update_from_file)
+
+    removing = words.add_parser("remove", help="remove an environment", allow_abbrev=False)
+    add_target(removing)
+    add_prompts(removing)
+    add_frozen(removing)
+    add_output(removing)
+    ignored(removing, "--solver", nargs=None)
+    removing.set_defaults(perform=remove_one)
+
+    exporting = words.add_parser("export", help="print an environment as a file", allow_abbrev=False)
+    env_files.add_export_arguments(exporting)
+    exporting.set_defaults(perform=env_files.export)
+
+    configuring = words.add_parser("config", help="variables of an environment", allow_abbrev=False)
+    env_variables.add_arguments(configuring)
+
+
+def _add_change(parser: argparse.ArgumentParser, *, dry_run: bool = True) -> None:
+    add_target(parser)
+    add_channels(parser)
+    add_solving(parser)
+    add_linking(parser)
+    if dry_run:
+        add_prompts(parser)
+    else:
+        ignored(parser, "-y", "--yes")
+    add_network(parser)
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace, session: Session) -> int:
+    code: int = arguments.perform(arguments, session)
+    return code
+
+
+def list_all(arguments: argparse.Namespace, session: Session) -> int:
+    """`kaa env list`."""
+    if session.config.json:
+        print_json(list_json(session))
+    else:
+        print("\n".join(environment_lines(session)))
+    return 0
+
+
+def remove_one(arguments: argparse.Namespace, session: Session) -> int:
+    """`kaa env remove`."""
+    prefix = existing_target(arguments, session.config, session.environ)
+    check_changeable(session, prefix)
+    return remove_whole(session, prefix, command_line())

@@ -1,0 +1,204 @@
+"""`kaa list`: the packages of an environment, as a table, as JSON, or as a file to make another one from."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kaa import __version__
+from kaa.api.listing import EnvironmentContent, read_environment
+from kaa.api.session import Session
+from kaa.cli.arguments import add_output, add_target, flag, ignored
+from kaa.cli.configuring import ArgumentsMissing, existing_target
+from kaa.cli.output import print_json
+from kaa.cli.records import ChannelNames, channel_names, list_json
+from kaa.cli.revisions import revisions_json, revisions_text
+from kaa.envfiles.text_specs import MARKER, ExplicitEntry, header
+from kaa.errors import KaaError
+from kaa.models.prefix_record import PrefixRecord
+from kaa.models.record import RepoDataRecord
+from kaa.transaction.plan import dependency_order
+
+HELP = "Show the packages of an environment."
+
+PYPI = "pypi"
+PYPI_BUILD = "pypi_0"
+
+
+class NoSuchPackages(KaaError):
+    """A pattern that no installed package matches."""
+
+    conda_name = "CondaValueError"
+
+    def __init__(self, pattern: str, prefix: str) -> None:
+        super().__init__(
+            f"no package in {prefix} matches {pattern!r}", hints=(f"see all of them: kaa list --prefix {prefix}",)
+        )
+        self.pattern = pattern
+        self.prefix = prefix
+
+
+class PackageNotInstalled(KaaError):
+    """A package that was named in full and is not there."""
+
+    conda_name = "PackageNotInstalledError"
+
+    def __init__(self, name: str, prefix: str) -> None:
+        super().__init__(f"{name} is not installed in {prefix}", hints=(f"kaa install --prefix {prefix} {name}",))
+        self.package_name = name
+        self.prefix = prefix
+
+
+class InvalidPattern(KaaError):
+    """A pattern that is no regular expression."""
+
+    conda_name = "CondaValueError"
+
+    def __init__(self, pattern: str, reason: str) -> None:
+        super().__init__(
+            f"{pattern!r} is no regular expression: {reason}",
+            hints=("give a part of the name, or a regular expression of Python's re module",),
+        )
+        self.pattern = pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the list; `record` is None for what pip installed."""
+
+    name: str
+    version: str
+    record: PrefixRecord | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pattern", nargs="?", metavar="REGEX", help="only packages with names that match")
+    parser.add_argument("-f", "--full-name", action="store_true", help="the pattern is a whole name")
+    add_target(parser)
+    form = parser.add_argument_group("form")
+    form.add_argument("-c", "--canonical", action="store_true", help="one `channel/subdir::name-version-build` a line")
+    form.add_argument("-e", "--export", action="store_true", help="a file of specs for `kaa create --file`")
+    form.add_argument("--explicit", action="store_true", help="a file of addresses for `kaa create --file`")
+    hashes = form.add_mutually_exclusive_group()
+    hashes.add_argument("--md5", action="store_true", help="with --explicit: add MD5 hashes")
+    hashes.add_argument("--sha256", action="store_true", help="with --explicit: add SHA-256 hashes")
+    form.add_argument("-r", "--revisions", action="store_true", help="the changes that were made")
+    form.add_argument("--reverse", action="store_true", help="in the opposite order")
+    flag(form, "--show-channel-urls", option="show_channel_urls", help="show the channel of every package")
+    flag(form, "--no-show-channel-urls", option="show_channel_urls", value=False, help=argparse.SUPPRESS)
+    ignored(form, "--auth")
+    ignored(form, "--size")
+    ignored(form, "--no-pip")
+    ignored(form, "--fields", nargs=None)
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace, session: Session) -> int:
+    if (arguments.md5 or arguments.sha256) and not arguments.explicit:
+        raise ArgumentsMissing("--md5 and --sha256 belong to --explicit", hints=("add --explicit",))
+    prefix = existing_target(arguments, session.config, session.environ)
+    content = read_environment(session, prefix)
+    names = channel_names(session)
+    if arguments.revisions:
+        if session.config.json:
+            print_json(revisions_json(prefix))
+        else:
+            print("\n".join(revisions_text(prefix)))
+        return 0
+    rows = chosen(content, arguments.pattern, full_name=arguments.full_name)
+    if arguments.reverse:
+        rows.reverse()
+    records = [row.record for row in rows if row.record is not None]
+    if arguments.explicit:
+        print(explicit_list(session.subdir, records, md5=arguments.md5, sha256=arguments.sha256))
+    elif session.config.json:
+        print_json([row_json(row, names) for row in rows])
+    elif arguments.export:
+        print(header(session.subdir, created_by()), end="")
+        for row in rows:
+            build = row.record.build if row.record is not None else PYPI_BUILD
+            print(f"{row.name}={row.version}={build}")
+    elif arguments.canonical:
+        for record in records:
+            print(f"{names.of(record)}/{record.subdir}::{record.dist}")
+    else:
+        print("\n".join(table_lines(str(prefix), rows, names, urls=session.config.show_channel_urls)))
+    return 0
+
+
+def created_by() -> str:
+    """Who wrote a file."""
+    return f"kaa {__version__}"
+
+
+def chosen(content: EnvironmentContent, pattern: str | None, *, full_name: bool) -> list[Row]:
+    """The packages whose names match, by name; raises when a pattern matches nothing."""
+    rows = [Row(record.name, record.version, record) for record in content.records]
+    rows += [Row(distribution.name, distribution.version, None) for distribution in content.pip]
+    rows.sort(key=lambda row: row.name.lower())
+    if pattern is None:
+        return rows
+    if full_name:
+        found = [row for row in rows if row.name == pattern]
+        if not found:
+            raise PackageNotInstalled(pattern, str(content.prefix))
+        return found
+    try:
+        expression = re.compile(pattern, re.IGNORECASE)
+    except re.error as error:
+        raise InvalidPattern(pattern, str(error)) from None
+    found = [row for row in rows if expression.search(row.name)]
+    if not found and rows:
+        raise NoSuchPackages(pattern, str(content.prefix))
+    return found
+
+
+def row_json(row: Row, names: ChannelNames) -> dict[str, object]:
+    """A package with the eight keys of conda's list."""
+    if row.record is not None:
+        return list_json(row.record, names)
+    return {
+        "base_url": names.pypi_url,
+        "build_number": 0,
+        "build_string": PYPI_BUILD,
+        "channel": PYPI,
+        "dist_name": f"{row.name}-{row.version}-{PYPI_BUILD}",
+        "name": row.name,
+        "platform": PYPI,
+        "version": row.version,
+    }
+
+
+def table_lines(prefix: str, rows: Sequence[Row], names: ChannelNames, *, urls: bool | None) -> list[str]:
+    """The table under three lines of header; the column of channels is empty for default ones, unless told."""
+    cells = [("Name", "Version", "Build", "Channel")]
+    for row in rows:
+        if row.record is None:
+            cells.append((row.name, row.version, PYPI_BUILD, PYPI))
+        else:
+            hidden = urls is False or (urls is None and names.is_default(row.record))
+            cells.append((row.name, row.version, row.record.build, "" if hidden else names.of(row.record)))
+    first, second, third = (max(len(cell[column]) for cell in cells) for column in range(3))
+    lines = [f"# packages in environment at {prefix}:", "#"]
+    for position, (name, version, build, channel) in enumerate(cells):
+        mark = "# " if position == 0 else ""
+        lines.append(
+            f"{mark + name:<{max(first, 22) + 3}} {version:<{second + 2}} {build:<{third + 2}} {channel}".rstrip()
+        )
+    return lines
+
+
+def explicit_list(subdir: str, records: Sequence[RepoDataRecord], *, md5: bool, sha256: bool) -> str:
+    """An explicit list of the packages, dependencies first, with the hashes that are asked for."""
+    lines = []
+    for record in dependency_order(records):
+        if not record.url:
+            lines.append(f"# no URL for: {record.fn or record.dist}")
+        elif sha256 and record.sha256:
+            # As conda writes it; the reader knows the kind of hash by its length.
+            lines.append(f"{record.url}#{record.sha256}")
+        else:
+            lines.append(str(ExplicitEntry(record.url, md5=record.md5 if md5 else None)))
+    return header(subdir, created_by()) + "\n".join([MARKER, *lines])

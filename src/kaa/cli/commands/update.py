@@ -1,0 +1,100 @@
+"""`kaa update`: bring installed packages to newer versions."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from kaa.api.environments import NothingRequested, plan_install, plan_update
+from kaa.api.listing import read_environment
+from kaa.api.session import Session
+from kaa.cli.arguments import (
+    add_channels,
+    add_files,
+    add_frozen,
+    add_linking,
+    add_network,
+    add_output,
+    add_prompts,
+    add_solving,
+    add_specs,
+    add_target,
+    add_update_mode,
+    ignored,
+)
+from kaa.cli.changing import carry_out, change_options, check_changeable, read_request
+from kaa.cli.configuring import existing_target
+from kaa.errors import KaaError
+from kaa.models.match_spec import MatchSpec
+
+HELP = """Bring packages to the newest versions that fit: those named, or all with --all."""
+
+
+class ConditionInUpdate(KaaError):
+    """A name to be updated came with a version."""
+
+    conda_name = "CondaUpdatePackageError"
+
+    def __init__(self, specs: Sequence[str]) -> None:
+        super().__init__(
+            f"update takes names only, not conditions: {', '.join(specs)}",
+            hints=(f"to get a certain version: kaa install {' '.join(repr(spec) for spec in specs)}",),
+        )
+        self.packages = list(specs)
+
+
+class NotInstalled(KaaError):
+    """A package to be updated is not there."""
+
+    conda_name = "PackageNotInstalledError"
+
+    def __init__(self, prefix: str, names: Sequence[str]) -> None:
+        super().__init__(
+            f"not installed in {prefix}: {', '.join(names)}",
+            hints=(f"kaa install --prefix {prefix} {' '.join(names)}",),
+        )
+        self.prefix = prefix
+        self.package_name = list(names)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_specs(parser, "the name of a package to update")
+    add_files(parser)
+    add_target(parser)
+    add_channels(parser)
+    add_solving(parser)
+    add_update_mode(parser)
+    add_linking(parser)
+    parser.add_argument("--force-reinstall", action="store_true", help="link the named packages again in any case")
+    add_frozen(parser)
+    add_prompts(parser)
+    add_network(parser)
+    add_output(parser)
+    ignored(parser, "--force")
+
+
+def run(arguments: argparse.Namespace, session: Session) -> int:
+    prefix = existing_target(arguments, session.config, session.environ)
+    specs = read_request(session, arguments.specs, arguments.files).specs
+    options = change_options(arguments)
+    check_changeable(session, prefix)
+    if not specs and not options.update_all:
+        raise NothingRequested("update")
+    conditions = [str(spec) for spec in specs if not is_name(spec)]
+    if conditions:
+        raise ConditionInUpdate(conditions)
+    names = [spec.name for spec in specs if spec.name]
+    installed = {record.name for record in read_environment(session, prefix).records}
+    missing = [name for name in names if name not in installed]
+    if missing:
+        raise NotInstalled(str(prefix), missing)
+    if options.force_reinstall and names:
+        transaction = plan_install(session, prefix, specs, options)
+    else:
+        transaction = plan_update(session, prefix, names, options)
+    return carry_out(session, transaction, download_only=arguments.download_only)
+
+
+def is_name(spec: MatchSpec) -> bool:
+    """Whether a spec is a name, and perhaps a channel, without a condition."""
+    return spec.version is None and spec.build is None and spec.build_number is None

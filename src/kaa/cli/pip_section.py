@@ -1,0 +1,66 @@
+"""The `pip:` section of an environment file: pip installs it into the finished environment."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from kaa.api.session import Session
+from kaa.errors import KaaError
+from kaa.events import Note
+from kaa.host.files import is_writable
+from kaa.host.process import run
+from kaa.models.channel import redact
+from kaa.prefix.prefix import Prefix
+from kaa.transaction.plan import python_of
+
+
+class PipFailed(KaaError):
+    """pip could not install what the file asks of it; the rest of the environment is complete."""
+
+    conda_name = "CondaEnvException"
+
+    def __init__(self, prefix: Path, requirements: Sequence[str], output: str) -> None:
+        super().__init__(
+            f"pip could not install into {prefix}; the other packages are there.\n{redact(output).rstrip()}",
+            hints=(
+                f"correct the section and run `kaa env update --prefix {prefix} --file …` again",
+                "take packages from a channel instead, where one has them: kaa search NAME",
+            ),
+        )
+        self.prefix = str(prefix)
+        self.requirements = [redact(line) for line in requirements]
+
+
+def install_pip_section(session: Session, prefix: Path, requirements: Sequence[str], folder: Path) -> None:
+    """Let the environment's own pip install requirements; paths in them are relative to `folder`."""
+    python = python_of(Prefix(prefix).records(), session.subdir)
+    if python is None:
+        raise PipFailed(prefix, requirements, "the environment has no python")
+    session.reporter(Note(f"pip installs {', '.join(redact(line) for line in requirements)}"))
+    # Lines may name other files (`-r more.txt`), which pip looks for beside the file that it reads.
+    beside = folder if is_writable(folder) else None
+    with tempfile.NamedTemporaryFile(
+        "w", prefix=".pip-", suffix=".txt", dir=beside, delete=False, encoding="utf-8"
+    ) as stream:
+        stream.write("".join(f"{line}\n" for line in requirements))
+    program = prefix / python.executable
+    scripts = str(prefix / python.scripts)
+    environ = {
+        **session.environ,
+        "PATH": os.pathsep.join([scripts, session.environ.get("PATH", os.defpath)]),
+        "CONDA_PREFIX": str(prefix),
+        "PYTHONNOUSERSITE": "1",
+    }
+    try:
+        done = run(
+            [program, "-m", "pip", "install", "--upgrade", "--no-input", "-r", stream.name],
+            environ=environ,
+            cwd=folder,
+        )
+    finally:
+        Path(stream.name).unlink()
+    if done.code != 0:
+        raise PipFailed(prefix, requirements, (done.stdout + done.stderr).decode(errors="replace"))

@@ -1,0 +1,59 @@
+"""Replace a whole environment by a new one, so that one of the two is there at any time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from kaa.api.environments import EnvironmentExists
+from kaa.api.session import Session
+from kaa.cli.prompt import confirm
+from kaa.host.files import remove_tree
+from kaa.prefix.prefix import Prefix
+from kaa.transaction.plan import Transaction
+
+
+def is_replacement(session: Session, prefix: Path) -> bool:
+    """Whether an environment is there already, and the user agrees to lose it.
+
+    Raises Declined if not, and EnvironmentExists for the base and the active environment.
+    """
+    if not Prefix(prefix).is_environment():
+        return False
+    active = session.environ.get("CONDA_PREFIX")
+    if prefix == session.config.root_prefix or (active and Path(active) == prefix):
+        raise EnvironmentExists(prefix)
+    if not session.config.dry_run:
+        if not (session.config.json or session.config.always_yes):
+            print(f"There is an environment at {prefix} already, with {len(Prefix(prefix).records())} packages.")
+        confirm(session.config, "Remove it and make a new one", default=False)
+    return True
+
+
+def free_path_beside(prefix: Path, purpose: str) -> Path:
+    """A path in the same directory where nothing is."""
+    number = 0
+    while (path := prefix.with_name(f".{prefix.name}.{purpose}{number or ''}")).exists():
+        number += 1
+    return path
+
+
+def at(transaction: Transaction, prefix: Path) -> Transaction:
+    """The plan of a new environment, for another place."""
+    return replace(transaction, prefix=prefix)
+
+
+@contextlib.contextmanager
+def set_aside(prefix: Path) -> Iterator[None]:
+    """Move an environment out of the way; it comes back if the work fails, and is removed if it succeeds."""
+    aside = free_path_beside(prefix, "replaced")
+    prefix.rename(aside)
+    try:
+        yield
+    except BaseException:
+        remove_tree(prefix)
+        aside.rename(prefix)
+        raise
+    remove_tree(aside)
