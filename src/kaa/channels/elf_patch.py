@@ -59,7 +59,7 @@ class _Growth:
         self.word = image.bits // 8
         self.strings = image.strings + run_path.encode("utf-8", "surrogateescape") + b"\0"
         self.spare = None if keep_notes else _spare_note(image.segments)
-        held = [segment for segment in image.segments if segment.kind == PT_DYNAMIC][0]
+        held = next(segment for segment in image.segments if segment.kind == PT_DYNAMIC)
         self.old_dynamic = held
         self.entry_size = struct.calcsize(image.dynamic_format)
         self.entries = _with_run_path_entry(image.dynamic, len(image.strings))

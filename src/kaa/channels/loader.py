@@ -20,8 +20,9 @@ CACHE_HEADER = 48
 CACHE_ENTRY = 24
 STANDARD_DIRECTORIES = tuple(Path(name) for name in ("/lib64", "/usr/lib64", "/lib", "/usr/lib"))
 C_LIBRARY = frozenset(
-    "ld-linux ld64 ld-linux-x86-64 ld-linux-aarch64 ld-linux-armhf libc libm libdl libpthread librt libutil libresolv "
-    "libanl libmvec libBrokenLocale libthread_db libnss_files libnss_dns linux-vdso".split()
+    {"ld-linux", "ld64", "ld-linux-x86-64", "ld-linux-aarch64", "ld-linux-armhf", "linux-vdso"}
+    | {"libc", "libm", "libdl", "libpthread", "librt", "libutil", "libresolv", "libanl", "libmvec", "libBrokenLocale"}
+    | {"libthread_db", "libnss_files", "libnss_dns"}
 )
 """Stems of the names of the C library's parts; older ones cannot be told by what they use."""
 
@@ -33,8 +34,6 @@ class FoundLibrary:
     name: str
     path: Path
     image: ElfImage = field(repr=False)
-    loaders: tuple[ElfImage, ...] = field(repr=False)
-    """The files through which it is needed, nearest first."""
 
 
 class LibrarySearch:
@@ -97,7 +96,7 @@ def needed_libraries(
             where, library = located
             if is_part_of_glibc(library):
                 continue
-            found[name] = FoundLibrary(name, where, library, tuple(loader for loader, _ in chain))
+            found[name] = FoundLibrary(name, where, library)
             waiting.append((where, library, chain))
     return found, {name: by for name, by in missing.items() if name not in found}
 
