@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from kaa.errors import KaaError
 from kaa.models.subdir import is_known
@@ -25,6 +25,7 @@ DEFAULT_ALIAS = "https://conda.anaconda.org"
 PACKAGE_EXTENSIONS = (".conda", ".tar.bz2", ".whl")
 
 HIDDEN = "***"
+LOCAL_HOSTS = ("", "localhost", "127.0.0.1")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DRIVE = re.compile(r"[A-Za-z]:([/\\]|$)")
@@ -38,6 +39,8 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 class InvalidChannel(KaaError, ValueError):
     """A text that names no channel; `text` holds no credentials."""
+
+    conda_name = "ChannelError"
 
     def __init__(self, text: str, reason: str, *, hints: tuple[str, ...] = ()) -> None:
         self.text = _redact_strictly(text)
@@ -221,6 +224,7 @@ def redact(text: str) -> str:
 def _redact_strictly(text: str) -> str:
     """For text that may be broken in ways that hide where a password ends: everything up to the last `@` goes."""
     text = re.sub(r"(://).*@", rf"\1{HIDDEN}@", text, flags=re.DOTALL)
+    text = re.sub(r"\?.*", f"?{HIDDEN}", text, flags=re.DOTALL)
     return re.sub(r"^t/[^/]+", f"t/{HIDDEN}", redact(text))
 
 
@@ -229,22 +233,30 @@ def normalize_url(url: str) -> str:
 
     A query or fragment is refused: a channel is a folder.
     """
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
+    if scheme == "file":
+        # `?` and `#` can only belong to the name of a folder here.
+        host, slash, path = rest.partition("/")
+        host = "" if host.lower() in LOCAL_HOSTS else host.lower()
+        return f"file://{host}{_normal_path(slash + path, scheme)}"
     try:
         parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise InvalidChannel(url, "its host or port cannot be read") from error
+        host = _normal_host(parts)
+    except ValueError:
+        # Without its cause, whose text may hold a password.
+        raise InvalidChannel(url, "its host or port cannot be read") from None
     if parts.query or parts.fragment:
         raise InvalidChannel(url, "a channel's URL has no query and no fragment")
-    scheme = parts.scheme.lower()
-    path = _normal_path(parts.path, scheme)
-    if scheme == "file":
-        host = (parts.hostname or "").lower()
-        return f"file://{'' if host == 'localhost' else host}{path}"
-    return urlunsplit(SplitResult(scheme, _normal_host(parts, port), path, "", ""))
+    if "@" in parts.path:
+        # No channel's path has one (CEP 26), but an unescaped password may have pushed it there.
+        raise InvalidChannel(url, "there is an @ in its path", hints=("write / and @ in a password as %2F and %40",))
+    return f"{scheme}://{host}{_normal_path(parts.path, scheme)}"
 
 
-def _normal_host(parts: SplitResult, port: int | None) -> str:
+def _normal_host(parts: SplitResult) -> str:
+    """Host and port in one spelling, without a login. Raises ValueError."""
+    port = parts.port
     host = (parts.hostname or "").rstrip(".")
     if not host:
         return ""
@@ -308,7 +320,7 @@ def url_to_path(url: str) -> str:
     """The local path of a file URL; `?` and `#` in it belong to the name."""
     authority, slash, rest = url.partition("://")[2].partition("/")
     path = unquote(slash + rest, errors="surrogateescape")
-    if authority and authority.lower() not in ("localhost", "127.0.0.1"):
+    if authority.lower() not in LOCAL_HOSTS:
         return f"//{authority}{path}"
     return path[1:] if _DRIVE.match(path[1:]) else path
 
@@ -347,7 +359,3 @@ def _path_below(url: str, base: str) -> str | None:
         return ""
     return url[len(base) + 1 :] if url.startswith(f"{base}/") else None
 
-
-def with_name(channel: Channel, name: str) -> Channel:
-    """The same channel under another name."""
-    return replace(channel, name=name)
