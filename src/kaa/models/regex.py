@@ -144,7 +144,7 @@ class _Compiler:
     def compile(self, node: Node) -> list[Step]:
         """The program: it begins at step 0 and has matched at its last step."""
         self._emit(node)
-        self._add(None)
+        self._add(None).following.clear()
         return self.program
 
     def _add(self, test: Characters | Anchor | None) -> Step:

@@ -30,6 +30,8 @@ Key: TypeAlias = tuple[int | str | float, ...]
 Segment: TypeAlias = tuple[int | str, ...]
 
 LARGEST_NUMBER = 2**31 - 1
+LARGEST_BOUND = 2**63 - 1
+MOST_DIGITS = 19
 
 NEGATIVE = -2
 LOCAL_BELOW = -1
@@ -141,15 +143,23 @@ class Version:
         return Version, (self.text,)
 
 
-def check_version(text: str) -> None:
+def check_version(text: str, *, largest: int = LARGEST_NUMBER) -> None:
     """Raise `InvalidVersion` if the text is not a version literal."""
     if (_LITERAL.fullmatch(text) or _LITERAL_WITH_DASHES.fullmatch(text)) is None:
         raise _explained(text)
     for run in _LONG_RUN.finditer(text):
         # Leading zeros do not count; int() of a text of any length is never asked for.
         digits = run[0].lstrip("0")
-        if len(digits) > 10 or int(digits or "0") > LARGEST_NUMBER:
-            raise InvalidVersion(text, run.start(), f"a number in a version is at most {LARGEST_NUMBER}")
+        if len(digits) > MOST_DIGITS or int(digits or "0") > largest:
+            raise InvalidVersion(text, run.start(), f"a number in a version is at most {largest}")
+
+
+def bounding_version(text: str) -> Version:
+    """A version to compare with, as ranges name them: real ones hold larger numbers than versions may."""
+    check_version(text, largest=LARGEST_BOUND)
+    version = Version.__new__(Version)
+    version.text = text
+    return version
 
 
 def encode(segments: list[str]) -> list[int | str]:

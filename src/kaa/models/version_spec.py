@@ -36,6 +36,7 @@ from kaa.models.version import (
     Segment,
     Version,
     begin_entry,
+    bounding_version,
     encode,
     encode_segment,
     join_key,
@@ -472,10 +473,17 @@ class _Parser:
         return clause
 
     def _version(self, place: int, text: str) -> Version:
+        text = text.lower()
         try:
-            return Version(text.lower())
+            return Version(text)
+        except InvalidVersion as error:
+            fault = error
+        try:
+            version = bounding_version(text)
         except InvalidVersion as error:
             raise self._fault(place + error.position, error.reason) from None
+        self.doubts.append(Doubt(place + fault.position, fault.reason, "write a smaller number"))
+        return version
 
     def _anything(self, start: int, sign: str) -> Tree:
         if sign in ("!=", "<", ">"):
