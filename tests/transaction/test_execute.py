@@ -59,7 +59,9 @@ def test_a_new_environment_is_one_for_conda(world: World) -> None:
         "https://channel.example/demo/linux-64::tool-1.0-0",
     )
     assert float(world.text("conda-meta/created_at")) > 0
-    assert not [name for name in os.listdir(world.prefix / "conda-meta") if name.startswith(".kaa-") and "lock" not in name]
+    assert not [
+        name for name in os.listdir(world.prefix / "conda-meta") if name.startswith(".kaa-") and "lock" not in name
+    ]
 
 
 def test_an_empty_environment_can_be_made(world: World) -> None:

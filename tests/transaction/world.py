@@ -90,7 +90,9 @@ class World:
         desired = [self.unpack(package) for package in packages]
         return plan_transaction(prefix, self.subdir, Prefix(prefix).records(), desired, **arguments)  # type: ignore[arg-type]
 
-    def perform(self, transaction: Transaction, *, checkpoint: Callable[[str], None] = nothing, **changes: object) -> None:
+    def perform(
+        self, transaction: Transaction, *, checkpoint: Callable[[str], None] = nothing, **changes: object
+    ) -> None:
         """Execute a transaction; `changes` are link options."""
         options = replace(self.options, **changes)  # type: ignore[arg-type]
         execute(transaction, self.extracted, options, self.events.append, checkpoint=checkpoint)
@@ -149,3 +151,17 @@ def contents(folder: Path) -> dict[str, str]:
         for path, (kind, _, _) in tree(folder).items()
         if kind != "directory" and not path.startswith("conda-meta/")
     }
+
+
+def attach(folder: Path, packages: Sequence[Package]) -> World:
+    """The world that another process made in `folder`, which has all these packages in its cache."""
+    world = World(folder / "unused")
+    world.folder = folder
+    for package in packages:
+        content = (world.cache / package.file_name).read_bytes()
+        url = f"{CHANNEL}/{package.subdir}/{package.file_name}"
+        fields = {**package.record(content), "channel": CHANNEL, "fn": package.file_name, "url": url}
+        record = msgspec.convert(fields, RepoDataRecord)
+        directory = world.cache / package.dist
+        world.extracted[package.dist] = ExtractedPackage(directory, record, None, world.cache / ".bytecode")
+    return world

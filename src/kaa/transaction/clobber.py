@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kaa.errors import KaaError
@@ -154,22 +154,34 @@ def _claims(
             if other[1] is not action:
                 claims = contested.setdefault(path, [_Claim(other[0], other[1].target, None, other[1])])
                 claims.append(_Claim(name, action.target, None, action))
+    for path, claims in _installed_claims(first.keys(), kept, key).items():
+        if path not in contested and path in first:
+            name, action = first[path]
+            contested[path] = [_Claim(name, action.target, None, action)]
+        contested.setdefault(path, []).extend(claims)
+    _add_bytecode(contested, new, kept, key)
+    return contested
+
+
+def _installed_claims(
+    wanted: Collection[str], kept: Sequence[PrefixRecord], key: Callable[[str], str]
+) -> dict[str, list[_Claim]]:
+    """What installed packages claim of the `wanted` paths, and all claims to paths that something is kept aside from."""
     installed: dict[str, list[_Claim]] = {}
     for record in kept:
+        directories = digests = None
         for path in record.files:
             place = original_path(path)
             if place is not None:
                 installed.setdefault(key(place), []).append(_Claim(record.name, place, path))
-            elif key(path) in first and path not in _directories(record):
-                content = _digests(record).get(path)
-                installed.setdefault(key(path), []).append(_Claim(record.name, path, path, content=content))
+            elif key(path) in wanted:
+                if directories is None or digests is None:
+                    directories, digests = _directories(record), _digests(record)
+                if path not in directories:
+                    claim = _Claim(record.name, path, path, content=digests.get(path))
+                    installed.setdefault(key(path), []).append(claim)
     _add_holders(installed, kept, key)
-    for path, claims in installed.items():
-        if path not in contested:
-            contested[path] = [_Claim(first[path][0], first[path][1].target, None, first[path][1])] * (path in first)
-        contested[path] += claims
-    _add_bytecode(contested, new, kept, key)
-    return contested
+    return installed
 
 
 def _directories(record: PrefixRecord) -> frozenset[str]:

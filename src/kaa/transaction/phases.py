@@ -78,6 +78,7 @@ class Phases:
             self._write_history()
             self.checkpoint("commit")
             self.journal.declare_complete()
+            self.checkpoint("committed")
         except BaseException:
             if self.journal.committed:
                 self.journal.clean_up()
