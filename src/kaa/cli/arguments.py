@@ -119,7 +119,6 @@ def add_solving(parser: argparse.ArgumentParser) -> None:
     chosen.add_argument("--only-deps", action="store_true", help="only what the named packages need")
     group.add_argument("--no-pin", action="store_true", help="leave pinned specs aside")
     ignored(group, "--solver", nargs=None)
-    ignored(group, "--prune")
 
 
 def add_update_mode(parser: argparse.ArgumentParser) -> None:

@@ -64,7 +64,7 @@ def update_from_file(arguments: argparse.Namespace, session: Session) -> int:
     """`kaa env update`: makes the environment if it is not there."""
     spec, request, folder = read_environment_file(session, arguments.file)
     prefix = target_of(arguments, session, spec, default_active=True)
-    options = replace(change_options(arguments), update_specs=True, prune=arguments.prune)
+    options = replace(change_options(arguments), prune=arguments.prune)
     with session_for(arguments, session, spec) as inner:
         request = with_pip(inner, spec, request)
         if not Prefix(prefix).is_environment():

@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network(parser)
     add_output(parser)
     ignored(parser, "--force")
+    ignored(parser, "--prune")
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     creating.add_argument("-f", "--file", default=None, metavar="FILE", help=f"the file (default: {FILE})")
     creating.add_argument("--force", action="store_true", help="replace an environment that is there already")
     creating.add_argument("--no-default-packages", action="store_true", help="leave create_default_packages out")
+    ignored(creating, "--prune")
     _add_change(creating)
     creating.set_defaults(perform=env_files.create_from_file)
 

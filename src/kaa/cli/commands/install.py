@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network(parser)
     add_output(parser)
     ignored(parser, "--force")
+    ignored(parser, "--prune")
     ignored(parser, "--no-default-packages")
 
 

@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
     ignored(parser, "--features")
     ignored(parser, "--copy")
+    ignored(parser, "--prune")
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
