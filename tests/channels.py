@@ -216,7 +216,7 @@ class Fault:
     """What the server does instead of answering properly, for paths that end with `suffix`."""
 
     suffix: str
-    kind: Literal["status", "short", "corrupt", "stall", "redirect"]
+    kind: Literal["status", "short", "corrupt", "stall", "redirect", "reset", "whole", "wrong-range"]
     status: int = 500
     times: int = 1_000_000
     """How often the fault happens before the server answers properly."""
@@ -248,6 +248,15 @@ class Server:
 
     def count(self, suffix: str) -> int:
         return sum(request.path.endswith(suffix) for request in self.requests)
+
+
+class QuietServer(ThreadingHTTPServer):
+    """A server that does not print a trace when a client hangs up in the middle."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
 
 
 @contextlib.contextmanager
@@ -290,6 +299,10 @@ def serve(folder: Path, *, etags: bool = True) -> Iterator[Server]:
                     return self.plain(fault.status, fault.headers)
                 if fault.kind == "redirect":
                     return self.plain(302, fault.headers)
+                if fault.kind == "reset":
+                    # No answer at all, only the end of the connection.
+                    self.close_connection = True
+                    return None
                 if fault.kind == "stall":
                     stop.wait(fault.seconds)
                     self.close_connection = True
@@ -304,8 +317,14 @@ def serve(folder: Path, *, etags: bool = True) -> Iterator[Server]:
             etag = '"' + hashlib.md5(content).hexdigest() + '"'
             if etags and self.headers.get("If-None-Match") == etag:
                 return self.plain(304, {"ETag": etag})
+            modified = self.date_time_string(int(target.stat().st_mtime))
             start = 0
             requested = self.headers.get("Range", "")
+            if (fault is not None and fault.kind == "whole") or self.headers.get("If-Range", etag) not in (
+                etag,
+                modified,
+            ):
+                requested = ""
             if requested.startswith("bytes=") and requested.endswith("-"):
                 start = int(requested[6:-1])
                 if start >= len(content):
@@ -313,9 +332,11 @@ def serve(folder: Path, *, etags: bool = True) -> Iterator[Server]:
             self.send_response(206 if start else 200)
             if etags:
                 self.send_header("ETag", etag)
+            if fault is not None and fault.kind == "wrong-range":
+                start = start // 2
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            self.send_header("Last-Modified", self.date_time_string(int(target.stat().st_mtime)))
+            self.send_header("Last-Modified", modified)
             body = content[start:]
             if fault is not None and fault.kind == "corrupt":
                 body = bytes(255 - byte for byte in body)
@@ -331,8 +352,7 @@ def serve(folder: Path, *, etags: bool = True) -> Iterator[Server]:
                 self.wfile.write(body)
             return None
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.daemon_threads = True
+    httpd = QuietServer(("127.0.0.1", 0), Handler)
     server = Server(f"http://127.0.0.1:{httpd.server_address[1]}")
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -49,6 +49,7 @@ LAZY_IMPORTS = {
     # module → first-party modules that it imports inside a function, for start-up time
     "kaa.cli.main": "the one command that was asked for",
     "kaa": "public names on first use",
+    "kaa.net.client": "urllib3 and ssl, when the first request really goes out",
 }
 """Modules that may import kaa's own modules inside functions, and why; at most five."""
 

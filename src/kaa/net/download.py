@@ -184,7 +184,9 @@ class Transfer:
         """Bring the file into `partial` and verify it."""
         mode = "r+b" if resume and self._partial.exists() else "w+b"
         with self._partial.open(mode, buffering=0) as stream:
-            self._take_up(stream)
+            self._forget()
+            if resume:
+                self._take_up(stream)
             failures = 0
             while not self._is_complete():
                 before = self._received
@@ -204,8 +206,6 @@ class Transfer:
 
     def _take_up(self, stream: IO[bytes]) -> None:
         """Hash what is there already; too much of it is none."""
-        self._digest = self._new_digest()
-        self._received = 0
         while block := stream.read(PROGRESS):
             self._digest.update(block)
             self._received += len(block)
@@ -217,6 +217,9 @@ class Transfer:
     def _start_over(self, stream: IO[bytes]) -> None:
         stream.seek(0)
         stream.truncate()
+        self._forget()
+
+    def _forget(self) -> None:
         self._digest = self._new_digest()
         self._received = 0
 

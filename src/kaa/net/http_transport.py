@@ -130,6 +130,8 @@ class HttpTransport:
             context = ssl.create_default_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+            # Whoever sets ssl_verify to false need not be told at every request.
+            urllib3.disable_warnings(failures.InsecureRequestWarning)
             return context
         path = Path(self._authorities)
         try:

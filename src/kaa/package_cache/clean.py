@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -125,10 +126,12 @@ def _remove(path: Path) -> None:
 @contextlib.contextmanager
 def _not_in_work(path: Path) -> Iterator[None]:
     """Hold the lock of the package that a path belongs to, where there is one; raises LockTimeout at once."""
-    locks = path.parent / LOCKS
-    names = [lock for lock in locks.glob("*.lock") if lock.name.removesuffix(".lock") in path.name]
+    name = path.name.removeprefix(".")
+    # A package's files are called by its name, with something behind a dot or a dash.
+    stems = [name, *(name[: match.start()] for match in re.finditer(r"[.-]", name))]
+    locks = [path.parent / LOCKS / f"{stem}.lock" for stem in stems if stem]
     with contextlib.ExitStack() as stack:
-        for lock in names:
+        for lock in filter(Path.is_file, locks):
             stack.enter_context(file_lock(lock, timeout=0))
         yield
 
@@ -186,4 +189,4 @@ def _iter_files(*directories: Path) -> Iterator[os.stat_result]:
         for parent, _, names in os.walk(directory):
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
-                    yield os.lstat(os.path.join(parent, name))  # noqa: PTH118, PTH116 - a Path each costs too much
+                    yield os.lstat(os.path.join(parent, name))  # noqa: PTH118 - a Path each costs too much
