@@ -192,7 +192,7 @@ def test_channels_are_equal_by_base_url() -> None:
         ("https://host/t/tk-1/x", "https://host/x", UrlCredential(token="tk-1")),
         ("https://host/t/tk-1", "https://host", UrlCredential(token="tk-1")),
         ("https://host/t//x", "https://host/x", None),
-        ("https://host/deep/t/tk-1/x/t/y", "https://host/deep/x/t/y", UrlCredential(token="tk-1")),
+        ("https://host/deep/t/tk-1/x/t/y", "https://host/deep/x/t/y", UrlCredential(token="tk-1", token_root="/deep")),
         ("https://me@host/x", "https://host/x", UrlCredential(user="me")),
         ("https://me:p%3Aw@host:1/x", "https://host:1/x", UrlCredential(user="me", password="p:w")),
         ("https://me:p@w@host/x", "https://host/x", UrlCredential(user="me", password="p@w")),

@@ -87,7 +87,7 @@ def _safe_records(section: Section, removed: frozenset[str], misnamed: list[str]
 
 
 def _unsafe(text: str) -> bool:
-    return bool(text.encode("utf-8", "surrogatepass").translate(None, _SAFE))
+    return bool(text.encode().translate(None, _SAFE))
 
 
 def _remarks_on(misnamed: Sequence[str]) -> list[str]:

@@ -55,6 +55,8 @@ class UrlCredential:
     token: str | None = field(default=None, repr=False)
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
+    token_root: str = field(default="", repr=False)
+    """The path before `/t/TOKEN`, where a server does not have it at its root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,18 +204,18 @@ def split_credentials(url: str) -> tuple[str, UrlCredential | None]:
     authority, slash, path = rest.partition("/")
     userinfo, at, host = authority.rpartition("@")
     user, colon, password = userinfo.partition(":")
-    token = None
-    match = _TOKEN.fullmatch(slash + path)
+    path = slash + path
+    token, token_root = None, ""
+    match = _TOKEN.fullmatch(path)
     if match is not None:
-        token = unquote(match["token"]) or None
         path = match["before"] + match["after"]
-    else:
-        path = slash + path
+        token = unquote(match["token"]) or None
+        token_root = match["before"] if token else ""
     clean = f"{scheme}://{host}{path}"
     if not at and token is None:
         return clean, None
-    credential = UrlCredential(token, unquote(user) if at else None, unquote(password) if colon else None)
-    return clean, credential
+    login = (unquote(user) if at else None, unquote(password) if colon else None)
+    return clean, UrlCredential(token, *login, token_root=token_root)
 
 
 def redact(text: str) -> str:
@@ -358,4 +360,3 @@ def _path_below(url: str, base: str) -> str | None:
     if url == base:
         return ""
     return url[len(base) + 1 :] if url.startswith(f"{base}/") else None
-
