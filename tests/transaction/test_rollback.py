@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import signal
 import subprocess
@@ -161,7 +160,7 @@ def test_an_empty_directory_that_was_there_stays(tmp_path: Path) -> None:
     world.prefix.mkdir(parents=True)
     with pytest.raises(Injected):
         world.perform(world.plan(*NEW, python_package()), checkpoint=FailAt(20, lambda: Injected()))
-    assert os.listdir(world.prefix) == []
+    assert list(world.prefix.iterdir()) == []
 
 
 def test_a_file_that_somebody_makes_meanwhile_is_not_lost(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def picture(path: Path) -> tuple[str, int, str]:
     """Kind, mode and content of one path."""
     state = path.lstat()
     if stat.S_ISLNK(state.st_mode):
-        return "link", 0, os.readlink(path)
+        return "link", 0, str(path.readlink())
     if stat.S_ISDIR(state.st_mode):
         return "directory", state.st_mode, ""
     return "file", state.st_mode, hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,8 +1,8 @@
 """Who owns a path when several packages want it. Pure.
 
-The package that comes later in the order of dependencies has the path; among packages that do not need one another
-the order is by name, so the outcome does not depend on the order in which they were installed. The files of the others
-are kept in `__clobbers__/<package>/<path>`, are recorded there (`original_path` says where they belong; this is how
+The package that comes later in the order of dependencies has the path. That order depends on nothing but the packages
+of the environment, and so does the outcome: not on the order in which they were installed. The files of the others are
+kept in `__clobbers__/<package>/<path>`, are recorded there (`original_path` says where they belong; this is how
 rattler keeps them, too), and come back when the owner of the path goes. A file that no package brought and that
 differs from what takes its place is kept below `__clobbers__/__unowned__` in the same way.
 """
@@ -166,7 +166,7 @@ def _claims(
 def _installed_claims(
     wanted: Collection[str], kept: Sequence[PrefixRecord], key: Callable[[str], str]
 ) -> dict[str, list[_Claim]]:
-    """What installed packages claim of the `wanted` paths, and all claims to paths that something is kept aside from."""
+    """What installed packages claim of `wanted`, and all claims to paths that something is kept aside from."""
     installed: dict[str, list[_Claim]] = {}
     for record in kept:
         directories = digests = None

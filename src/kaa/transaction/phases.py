@@ -23,7 +23,7 @@ from kaa.prefix.prefix import Prefix
 from kaa.prefix.prefix_record_file import encode_record, on_disk_channel
 from kaa.transaction.actions import How, PathAction, UnsafePath, bytecode_path, bytecode_source, why_unsafe
 from kaa.transaction.bytecode import Job, PackageBytecode, compile_packages, find_bytecode
-from kaa.transaction.clobber import original_path
+from kaa.transaction.clobber import original_path, parent_directories
 from kaa.transaction.journal import JOURNAL, STAGING, Journal
 from kaa.transaction.link import Linker, moved_record, prefix_record, render
 from kaa.transaction.plan import Change, Install, LinkOptions, Remove, Transaction
@@ -125,10 +125,14 @@ class Phases:
             if script_path(record.name, "pre-unlink", self.transaction.subdir) in paths:
                 self._run_script(record, "pre-unlink", self.prefix, record.link.source if record.link else "")
         with self._stage_of("Unlinking", len(prepared.unlink)):
+            every = {path for _, paths in prepared.unlink for path in paths}
+            # A link through which other files are reached goes when they have gone.
+            bridges = every & parent_directories(every)
             for record, paths in prepared.unlink:
                 self.checkpoint(f"unlink {record.dist}")
-                self.journal.set_aside(paths)
+                self.journal.set_aside([path for path in paths if path not in bridges])
                 self.reporter(StageAdvanced("Unlinking", record.dist))
+            self.journal.set_aside(sorted(bridges))
         self.journal.set_aside(prepared.drop)
         self.journal.remove_directories(prepared.emptied)
 
