@@ -2,7 +2,8 @@
 
 csh has no functions: the hook makes `kaa` an alias that sources the hook file, and the text of an activation goes
 through a temporary file, because a command substitution would lose its line ends. The prompt that the user had is kept
-in a variable of the shell while an environment is active, since csh cannot take a text out of another.
+in a variable of the shell while an environment is active, since csh cannot take a text out of another. Words without a
+character get lost on the way through the alias: csh has no way to hand them on.
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ class Csh:
         words = " ".join(quote(word) for word in hook.command)
         source = quote(f"source {quote(hook.path)}")
         command = f"set __kaa_exe = ( {words} );\nalias kaa {source};\n"
-        return self.render(hook.start) + command + self.render(hook.entry)
+        entry = self.render(hook.entry)
+        if hook.default is not None and entry.count("\n") > len(hook.entry) + 1:
+            # A value with a line end: it would not survive the command substitution that loads this text.
+            entry = f"source {quote(hook.path)} activate {quote(hook.default)};\n"
+        return self.render(hook.start) + command + entry
 
 
 def _render(action: ShellAction) -> str:

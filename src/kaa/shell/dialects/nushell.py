@@ -26,7 +26,7 @@ class Nushell:
     hook_file = "kaa.nu"
 
     def holds(self, value: str) -> bool:
-        return "\0" not in value and value.isprintable()
+        return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
 
     def render(self, actions: Iterable[ShellAction]) -> str:
         variables: dict[str, str] = {}

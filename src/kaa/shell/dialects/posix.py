@@ -20,10 +20,12 @@ from kaa.shell.activation import (
 from kaa.shell.dialects.dialect import Hook
 
 _SOURCE = """\
-case "$-" in (*u*) __kaa_nounset=u; set +u;; (*) __kaa_nounset=;; esac
+__kaa_options="$-"
+\\set +eu
 if [ -f {script} ]; then \\. {script} || :; fi
-case "$__kaa_nounset" in (u) set -u;; esac
-\\unset -v __kaa_nounset
+case "$__kaa_options" in (*e*) \\set -e;; esac
+case "$__kaa_options" in (*u*) \\set -u;; esac
+\\unset -v __kaa_options
 """
 
 _PROMPT = """\

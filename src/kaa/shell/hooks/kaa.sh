@@ -3,12 +3,12 @@
 # __kaa_eval VERB [ARGUMENTS]: ask kaa for the text of an activation and evaluate it in this shell.
 __kaa_eval() {
     __kaa_text="$(__kaa_exe shell "$@")" || {
-        set -- "$?"
+        \set -- "$?"
         \unset -v __kaa_text
         \return "$1"
     }
     # The scripts of an environment must not see the arguments of this function as theirs.
-    set --
+    \set --
     \eval "\\unset -v __kaa_text
 $__kaa_text"
 }
