@@ -1,4 +1,4 @@
-"""Solving on real conda-forge records, beside py-rattler on the same records; the solve alone, records loaded before."""
+"""Solving on real conda-forge records, beside py-rattler on the same ones; the solve alone, records loaded before."""
 
 from __future__ import annotations
 

@@ -31,9 +31,9 @@ def open_folder(source: Path, target: Path) -> World:
     """The channel of `source` (repodata.json.zst per subdir) as plain files in `target`, and its index."""
     for subdir in SUBDIRS:
         (target / "channel" / subdir).mkdir(parents=True)
-        with (source / subdir / "repodata.json.zst").open("rb") as packed:
-            with (target / "channel" / subdir / "repodata.json").open("wb") as plain:
-                zstandard.ZstdDecompressor().copy_stream(packed, plain)
+        plain = target / "channel" / subdir / "repodata.json"
+        with (source / subdir / "repodata.json.zst").open("rb") as packed, plain.open("wb") as unpacked:
+            zstandard.ZstdDecompressor().copy_stream(packed, unpacked)
     session = Session(Config(root_prefix=target / "root", home=target), environ={"HOME": str(target)})
     channels = session.channels([str(target / "channel")])
     return World(target / "channel", session.open_index(channels, "linux-64"))
