@@ -1,0 +1,88 @@
+"""The small values that the rooms below are handed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kaa.config.options import Config
+from kaa.config.values import channel_config, http_settings, index_settings, link_options, solve_options
+
+
+def test_channels() -> None:
+    config = Config(
+        {
+            "channel_alias": "https://host",
+            "custom_channels": {"own": "https://other"},
+            "custom_multichannels": {"both": ("a", "own")},
+            "migrated_channel_aliases": ("https://old",),
+        },
+        home="/home/me",
+    )
+    channels = channel_config(config)
+    assert [channel.base_url for channel in channels.resolve("both", "/")] == ["https://host/a", "https://other/own"]
+    assert channels.resolve("~/c", "/")[0].base_url == "file:///home/me/c"
+    assert channels.resolve("https://old/x", "/")[0].base_url == "https://host/x"
+
+
+def test_defaults_are_a_channel_only_by_name_and_hold_msys2_for_windows() -> None:
+    names = [channel.name.rpartition("/")[2] for channel in channel_config(Config()).resolve("defaults", "/")]
+    assert names == ["main", "r"]
+    names = [
+        channel.name.rpartition("/")[2]
+        for channel in channel_config(Config({"subdir": "win-64"})).resolve("defaults", "/")
+    ]
+    assert names == ["main", "r", "msys2"]
+    own = Config({"subdir": "win-64", "default_channels": ("https://host/own",)})
+    assert len(channel_config(own).resolve("defaults", "/")) == 1
+
+
+def test_http() -> None:
+    config = Config(
+        {
+            "remote_connect_timeout_secs": 1.0,
+            "remote_read_timeout_secs": 2.0,
+            "remote_max_retries": 7,
+            "remote_backoff_factor": 0.5,
+            "proxy_servers": {"https": "http://proxy"},
+            "ssl_verify": "truststore",
+            "client_ssl_cert": "/c",
+            "offline": True,
+        }
+    )
+    settings = http_settings(config)
+    assert (settings.connect_timeout, settings.read_timeout) == (1.0, 2.0)
+    assert (settings.max_retries, settings.backoff_factor) == (7, 0.5)
+    assert settings.proxies == {"https": "http://proxy"}
+    assert settings.ssl_verify is True
+    assert (settings.client_certificate, settings.client_key) == ("/c", None)
+    assert settings.offline
+    assert http_settings(Config({"ssl_verify": "/ca.pem"})).ssl_verify == "/ca.pem"
+    assert http_settings(Config({"ssl_verify": False})).ssl_verify is False
+
+
+def test_index_and_solver() -> None:
+    settings = index_settings(Config({"offline": True, "repodata_use_zst": False, "local_repodata_ttl": 60}))
+    assert (settings.offline, settings.use_zst, settings.local_repodata_ttl) == (True, False, 60)
+    assert solve_options(Config({"channel_priority": "disabled"})).channel_priority == "disabled"
+
+
+def test_linking() -> None:
+    config = Config(
+        {
+            "path_conflict": "prevent",
+            "safety_checks": "warn",
+            "extra_safety_checks": True,
+            "always_copy": True,
+            "compile_bytecode": False,
+            "run_link_scripts": False,
+            "protect_frozen_envs": False,
+        },
+        root_prefix="/r",
+    )
+    options = link_options(config, environ={"A": "1"}, registry=Path("/x"), channel_name=str)
+    assert (options.path_conflict, options.safety_checks, options.extra_safety_checks) == ("prevent", "warn", True)
+    assert (options.always_copy, options.compile_bytecode, options.run_scripts) == (True, False, False)
+    assert (options.override_frozen, options.root_prefix, options.registry) == (True, Path("/r"), Path("/x"))
+    assert options.environ == {"A": "1"}
+    assert options.native_subdir
+    assert not link_options(Config(), environ={}).override_frozen
