@@ -21,7 +21,7 @@ DEEPEST_GROUP = 30
 
 _EXTRA = re.compile(r"[a-z0-9_.+-]{1,64}", re.ASCII)
 _FLAG = re.compile(r"[a-z0-9_*]+(?::[a-z0-9_*]+)?", re.ASCII)
-_POSITIONAL = re.compile(r"[^\s=<>!~\[\]]+(?:(?:[<>]=?|[=!~]=|=)[^\s=<>!~\[\]]+(?:,(?:[<>]=?|[!=~]=)[^\s=<>!~,]+)*)?")
+_POSITIONAL = re.compile(r"[^\s=<>!~:\[\]]+(?:(?:[<>]=?|[=!~]=|=)[^\s=<>!~\[\]]+(?:,(?:[<>]=?|[!=~]=)[^\s=<>!~,]+)*)?")
 
 
 class InvalidCondition(InvalidText):

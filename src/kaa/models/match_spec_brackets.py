@@ -14,7 +14,7 @@ from kaa.models.invalid_text import InvalidText
 _KEY = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*")
 _UNQUOTED = re.compile(r"[^\s,\"'\[\]]+")
 _BETWEEN = re.compile(r"\s*,\s*|\s+|$")
-_PLAIN = re.compile(r"[A-Za-z0-9_.+*:/<>!~%@^$-]+", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z0-9_.+*:/!%@-]+", re.ASCII)
 
 
 class InvalidMatchSpec(InvalidText):

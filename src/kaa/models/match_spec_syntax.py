@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote as unquote_url
 
 from kaa.models.artifact import (
+    EXTENSIONS,
     InvalidArtifactName,
     InvalidPackageName,
     check_package_name,
@@ -57,14 +58,14 @@ KEYS = (
 )
 """The keys that brackets may hold, in the order in which they are written; `name` and `namespace` are read besides."""
 
-PATTERN_KEYS = ("features", "fn", "license", "license_family")
+_LESS_OR_MORE = re.compile(r"[<>][0-9]+", re.ASCII)
 HASH_LENGTHS = {"md5": 32, "sha256": 64}
 
 _SIMPLE = re.compile(
     r"([a-z0-9_][a-z0-9_.-]*)(?: +(?!if )(\*|[0-9a-z<>!][0-9a-z_.+!<>=,|*]*)(?: +([A-Za-z0-9_.+*]+))?)? *", re.ASCII
 )
 _NAME_ALONE = re.compile(r"[a-z0-9_][a-z0-9_.-]*(?=[\s<>=!~\[]|$)", re.ASCII)
-_NAME = re.compile(r"[^\s=<>!~\[\](),|;]*")
+_NAME = re.compile(r"[^\s=<>!~\[\](),|;#]*")
 _LOOSE_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]*", re.ASCII)
 _GLOB_NAME = re.compile(r"[a-z0-9_.*-]+", re.ASCII)
 _BUILD = re.compile(r"[A-Za-z0-9_.+*]+", re.ASCII)
@@ -73,7 +74,9 @@ _HASH = re.compile(r"[0-9a-f]+", re.ASCII)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|/|\\|\.{1,2}[/\\]|~[/\\]|[A-Za-z]:[/\\]")
 _PACKAGE = re.compile(r"[^#]*?\.(?:conda|tar\.bz2|whl)(?:#[^\s\[\]]*)?(?=\s*(?:\[|$))")
 _WORD = re.compile(r"\S+")
-_VERSION_AND_BUILD = re.compile(r"(.*?[^\s=!|,<>~])(\s*=\s*|\s+)([^-=,|<>~\s][^-=,|<>~]*)", re.DOTALL)
+_NAMESPACE = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
+_NOT_IN_CHANNEL = re.compile(r"[\s<>=!~,|()]")
+_NO_BUILD = "-=,|<>~"
 _POSITIONAL_SIGNS = ("==", "=", "!=", "~=")
 _USERINFO = re.compile(r"(?<=://).*(?=@)", re.DOTALL)
 _TOKEN = re.compile(r"(?<=/t/)[^/\s:]+")
@@ -88,7 +91,8 @@ def parse_simple(text: str) -> Fields | None:
         return None
     name, version, build = match.groups()
     if version is None:
-        return {"name": name}
+        # A lone name with such an ending is the name of a file.
+        return None if name.endswith(EXTENSIONS) else {"name": name}
     try:
         fields: Fields = {"name": name}
         if version != "*":
@@ -127,7 +131,7 @@ def name_of(text: str) -> str:
     ('python', 'numpy')
     """
     match = _NAME_ALONE.match(text)
-    if match is not None:
+    if match is not None and not match[0].endswith(EXTENSIONS):
         return match[0]
     text = text.strip()
     end = _end_of_package(text, 0, len(text))
@@ -229,9 +233,12 @@ class _Reader:
         if colon < 0:
             return start
         before = self.text[start:colon]
-        channel = before.rpartition(":")[0]
-        if "//" in before and "//" not in channel:
+        channel, _, namespace = before.rpartition(":")
+        if "://" in before and _NAMESPACE.fullmatch(namespace) is None:
             raise self._fault(colon, "a channel is followed by '::'")
+        wrong = _NOT_IN_CHANNEL.search(before) if _URL.match(before) is None else None
+        if wrong is not None:
+            raise self._fault(start + wrong.start(), f"{wrong[0]!r} cannot stand in the name of a channel")
         self._take_channel(channel.strip())
         return colon + 1
 
@@ -342,12 +349,9 @@ class _Reader:
         The build is what follows the first space or single `=` that no operator precedes, if it holds neither
         operators nor dashes. Spaces beside operators do not count; others stay, for the version to refuse.
         """
-        found = _VERSION_AND_BUILD.fullmatch(self.text, start, end)
-        separator = None
-        if found is not None:
-            end = found.end(1)
-            separator = found[2].strip() or " "
-            self.fields["build"] = self._build(found[3], found.start(3))
+        end, separator, build = self._split_build(start, end)
+        if build:
+            self.fields["build"] = self._build(build, end)
         places: list[int] = []
         for word in _WORD.finditer(self.text, start, end):
             if places and self.text[places[-1]] not in _TIGHT and word[0][0] not in _TIGHT:
@@ -359,12 +363,27 @@ class _Reader:
             return
         self._take_version(*self._equals_rules(version, places, separator))
 
-    def _build(self, text: str, position: int) -> StringMatch:
+    def _split_build(self, start: int, end: int) -> tuple[int, str | None, str]:
+        """Where the version ends, what separates it from the build, and the build; no separator if there is none."""
+        last = max(self.text.rfind(sign, start, end) for sign in _NO_BUILD)
+        if last >= 0 and self.text[last] == "=":
+            before = self.text[start:last].rstrip()
+            build = self.text[last + 1 : end].strip()
+            if build and before[-1:] not in ("", *"=!|,<>~"):
+                return start + len(before), "=", build
+        words = _WORD.finditer(self.text, max(start, last + 1), end)
+        version, build_start = next(words, None), next(words, None)
+        if version is None or build_start is None:
+            return end, None, ""
+        return version.end(), " ", self.text[build_start.start() : end].strip()
+
+    def _build(self, text: str, after: int) -> StringMatch:
         good = _BUILD.match(text)
         length = good.end() if good is not None else 0
-        if length < len(text.rstrip()):
+        if length < len(text):
+            position = self.text.index(text, after)
             raise self._fault(position + length, f"{text[length]!r} cannot stand in a build string")
-        return StringMatch(text.rstrip())
+        return StringMatch(text)
 
     def _equals_rules(self, version: str, places: list[int], separator: str | None) -> tuple[str, list[int]]:
         """`==v` is v; `=v` is v.*, but with a build it is v, as conda and rattler read it."""
@@ -536,11 +555,13 @@ def _name_text(spec: MatchSpec) -> str:
 def _format_brackets(values: dict[str, str]) -> str:
     if not values:
         return ""
-    pairs = [
-        f"{key}={value if key in ('extras', 'flags') else quote_value(value, always=key == 'when')}"
-        for key, value in values.items()
-    ]
-    return f"[{','.join(pairs)}]"
+    return f"[{','.join(f'{key}={_quoted(key, value)}' for key, value in values.items())}]"
+
+
+def _quoted(key: str, value: str) -> str:
+    if key in ("extras", "flags") or (key == "build_number" and _LESS_OR_MORE.fullmatch(value)):
+        return value
+    return quote_value(value, always=key == "when")
 
 
 def _head(spec: MatchSpec, values: dict[str, str]) -> str:
