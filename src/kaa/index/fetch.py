@@ -127,7 +127,8 @@ class RepodataFetcher:
             known = state if state and state.document_url == url and self._entry.has_body(state) else None
             answer = self._ask(url, known)
             if isinstance(answer, _NotThere):
-                status = answer.status
+                # A refusal (403) tells more than an absence (404): credentials may be missing.
+                status = min(status, answer.status)
                 not_offered[document] = now
                 continue
             if isinstance(answer, _NotModified):
