@@ -82,8 +82,7 @@ class WorldRules:
         for implication in search.incoming[target]:
             rows = [(states, allows) for states, allows in implication.pending if isinstance(allows, int)]
             implication.resolve(rows)
-            search.touch(implication.source)
-        search.touch(target)
+            search.fresh.append(implication)
 
     def choose(self, search: Search) -> tuple[int, int] | None:
         for name in self.order:

@@ -7,7 +7,7 @@ dozen dependency strings, so that each distinct string is kept once, with the se
 
 >>> record = RepoDataRecord(name="six", version="1.17.0", build="py_0", depends=("python >=3.9",))
 >>> columns = columns_of([record])
->>> columns.versions, [need.name for need in columns.depends], columns.depends[0].texts
+>>> decode_texts(columns.versions), [need.name for need in columns.depends], columns.depends[0].texts
 (['1.17.0'], ['python'], ['>=3.9'])
 """
 
@@ -23,8 +23,9 @@ import msgspec
 
 from kaa.models.record import RepoDataRecord
 from kaa.models.version import InvalidVersion, Version
+from kaa.solver.ranges import pack_key
 
-COLUMNS_VERSION = 1
+COLUMNS_VERSION = 2
 """Of the layout of `Columns`: what was stored with another number is made anew."""
 
 ABSENT = 1
@@ -47,19 +48,21 @@ class Columns(msgspec.Struct, array_like=True, frozen=True):
     """The candidates of a group in order of preference, by column.
 
     `versions` and `version_runs` are the texts of the versions and how many candidates follow each other with it;
-    from position `featured` on (run number `featured_run`) stand the candidates with track_features. Candidates
-    that tie in track_features, version and build number are next to each other: `ties` holds how many, and
-    `build_numbers` their number. What is rarely needed stays undecoded: `order` maps a position to the place of the
-    record among those that the columns were made from. Records whose version cannot be read are no candidates.
+    from position `featured` on stand the candidates with track_features. `keys` and `featured_keys` are the sort keys
+    (`kaa.solver.ranges`) of the runs before and after that position, in ascending order. Candidates that tie in
+    track_features, version and build number are next to each other: `ties` holds how many, and `build_numbers` their
+    number. What is rarely needed stays undecoded: `order` maps a position to the place of the record among those that
+    the columns were made from. Records whose version cannot be read are no candidates.
     """
 
     count: int
-    versions: list[str]
+    keys: list[bytes]
+    featured_keys: list[bytes]
     version_runs: list[int]
     featured: int
-    featured_run: int
     depends: list[Need]
     constrains: list[Need]
+    versions: msgspec.Raw
     ties: msgspec.Raw
     build_numbers: msgspec.Raw
     builds: msgspec.Raw
@@ -191,15 +194,16 @@ def columns_of(records: Sequence[RepoDataRecord]) -> Columns:
     ordered = [records[key[-1]] for key in keys]
     runs = [(key, len(list(run))) for key, run in groupby(keys, lambda key: (key[0], key[5]))]
     ties = [(key[2], len(list(run))) for key, run in groupby(keys, lambda key: key[:3])]
-    plain_runs = [length for (featured, _), length in runs if not featured]
+    packed = {text: pack_key(Version(text).key) for (_, text), _ in runs}
     return Columns(
         count=len(ordered),
-        versions=[version for (_, version), _ in runs],
+        keys=[packed[text] for (featured, text), _ in reversed(runs) if not featured],
+        featured_keys=[packed[text] for (featured, text), _ in reversed(runs) if featured],
         version_runs=[length for _, length in runs],
-        featured=sum(plain_runs),
-        featured_run=len(plain_runs),
+        featured=sum(length for (featured, _), length in runs if not featured),
         depends=needs_of([record.depends for record in ordered]),
         constrains=needs_of([record.constrains for record in ordered]),
+        versions=encode([text for (_, text), _ in runs]),
         ties=encode([length for _, length in ties]),
         build_numbers=encode([-number for number, _ in ties]),
         builds=encode([record.build for record in ordered]),

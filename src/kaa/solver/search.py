@@ -62,6 +62,8 @@ class Search:
         self.watching: list[list[Incompatibility]] = []
         self.clauses: list[list[Incompatibility]] = []
         """For every name the incompatibilities of several terms that the world (not analysis) gave."""
+        self.fresh: deque[Implication] = deque()
+        """Implications to look at from both ends at the next propagation: new ones, and those with new rows."""
         self._queue: deque[int] = deque()
         self._queued: list[bool] = []
         self._restored: dict[int, None] = {}
@@ -84,10 +86,10 @@ class Search:
         return name
 
     def add_implication(self, implication: Implication) -> None:
-        """Take part from now on; it is looked at from both ends at the next propagation."""
+        """Take part from now on."""
         self.outgoing[implication.source].append(implication)
         self.incoming[implication.target].append(implication)
-        self.touch(implication.source)
+        self.fresh.append(implication)
 
     def add_incompatibility(self, incompatibility: Incompatibility) -> None:
         """Take part from now on."""
@@ -153,8 +155,14 @@ class Search:
 
     def propagate(self) -> Incompatibility | None:
         """Draw all conclusions; returns an incompatibility that holds, if there is one."""
-        queue, queued = self._queue, self._queued
+        queue, queued, fresh = self._queue, self._queued, self.fresh
         while True:
+            while fresh:
+                implication = fresh.popleft()
+                conflict = self._apply(implication)
+                if conflict is not None:
+                    fresh.append(implication)
+                    return conflict
             while queue:
                 name = queue.popleft()
                 queued[name] = False
@@ -186,6 +194,28 @@ class Search:
             not implication.resolved and not allowed[implication.source] & ~implication.covered
             for implication in self.incoming[name]
         )
+
+    def _apply(self, implication: Implication) -> Incompatibility | None:
+        """Draw the conclusions from one implication, in both directions."""
+        allowed = self.partial.allowed
+        source, target = implication.source, implication.target
+        if not allowed[source] & implication.covered:
+            return None
+        if not implication.resolved:
+            if not allowed[source] & ~implication.covered:
+                self._wanted[target] = None
+            return None
+        if not allowed[target] & implication.meet:
+            forbidden = allowed[source] & implication.excluded(allowed[target])
+            if forbidden:
+                conflict = self._remove(source, forbidden, implication)
+                if conflict is not None:
+                    return conflict
+        if not allowed[source] & ~implication.covered:
+            forbidden = allowed[target] & ~implication.required(allowed[source])
+            if forbidden:
+                return self._remove(target, forbidden, implication)
+        return None
 
     def _visit(self, name: int) -> Incompatibility | None:
         """Draw the conclusions from what is allowed of one name."""

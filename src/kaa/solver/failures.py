@@ -1,0 +1,110 @@
+"""What `solve` raises: no solution, nothing by that name, not installed, no name, no time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kaa.errors import KaaError
+from kaa.models.match_spec import MatchSpec
+from kaa.solver.candidates import ABSENT, CandidateSource
+from kaa.solver.explain import Explanation
+from kaa.solver.states import NameStates
+
+
+class TimeLimitReached(KaaError):
+    """The search took longer than it may."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(
+            f"No set of packages was found within {seconds:g} seconds.",
+            hints=("ask for versions of the most important packages", "raise the time limit"),
+        )
+
+
+class Unsolvable(KaaError):
+    """The requests cannot be met together."""
+
+    conda_name = "UnsatisfiableError"
+
+    def __init__(self, explanation: Explanation) -> None:
+        self.requests = list(explanation.requests)
+        self.pins = list(explanation.pins)
+        self.causes = list(explanation.lines)
+        super().__init__("\n".join([explanation.summary, *explanation.lines]), hints=explanation.hints)
+
+
+class PackagesNotFound(KaaError):
+    """No channel offers what was asked for."""
+
+    conda_name = "PackagesNotFoundInChannelsError"
+
+    def __init__(self, packages: Sequence[str], lines: Sequence[str], hints: tuple[str, ...]) -> None:
+        self.packages = list(packages)
+        super().__init__("\n".join(lines), hints=hints)
+
+
+class NotInstalled(KaaError):
+    """Packages to be removed or updated that the environment does not have."""
+
+    conda_name = "PackagesNotFoundError"
+
+    def __init__(self, specs: Sequence[MatchSpec], *, job: str) -> None:
+        self.packages = [str(spec) for spec in specs]
+        self.job = job
+        named = ", ".join(self.packages)
+        what = "is not installed in this environment" if len(specs) == 1 else "are not installed in this environment"
+        hint = f"install it first: {self.packages[0]}" if job == "update" else "list what is installed"
+        super().__init__(f"Cannot {job} {named}: {named} {what}.", hints=(hint,))
+
+
+class NotInstalledForUpdate(NotInstalled):
+    """A package to be updated that the environment does not have."""
+
+    conda_name = "PackageNotInstalledError"
+
+
+class UnnamedRequest(KaaError):
+    """A request that names no package."""
+
+    conda_name = "InvalidMatchSpec"
+
+    def __init__(self, spec: MatchSpec) -> None:
+        self.spec = str(spec)
+        super().__init__(f"{spec} does not name a package.", hints=("write the name of a package first",))
+
+
+def name_in(spec: MatchSpec) -> str:
+    """The name that a request is about; raises UnnamedRequest."""
+    if spec.name is None:
+        raise UnnamedRequest(spec)
+    return spec.name
+
+
+def what_there_is(states: NameStates) -> str:
+    """A sentence on the versions of a name."""
+    versions = states.versions(states.universe & ~ABSENT)
+    if len(versions) == 1:
+        return f"There is only {versions[0]}."
+    return f"There are {len(versions)} versions, {versions[-1]} to {versions[0]}."
+
+
+def packages_not_found(
+    missing: Sequence[MatchSpec], states_by_name: Mapping[str, NameStates], source: CandidateSource
+) -> PackagesNotFound:
+    """The error for requests that no candidate meets: names alike, or the versions that there are."""
+    lines: list[str] = []
+    hints: dict[str, None] = {}
+    for spec in missing:
+        name = name_in(spec)
+        states = states_by_name[name]
+        if states.universe == ABSENT:
+            near = list(source.near_names(name))
+            lines.append(f"No channel offers a package named {name}.")
+            if near:
+                hints[f"use one of these names: {', '.join(near)}"] = None
+            hints["add a channel that has it"] = None
+            continue
+        lines.append(f"No channel offers {spec}. {what_there_is(states)}")
+        hints[f"ask for {name} without a version, or for one of these"] = None
+    return PackagesNotFound([str(spec) for spec in missing], lines, tuple(hints))

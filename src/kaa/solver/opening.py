@@ -1,0 +1,458 @@
+"""Names are opened when they are first needed: columns of dependency strings become implications.
+
+All remaining candidates of a name are opened together, and every distinct dependency string counts for all candidates
+that carry it. What a dependency asks of a name is worked out only when that name itself is needed; until then the
+name is not even loaded, and a name that is only constrained never is.
+
+Extras (CEP 44) are names of their own with two states: `name[extra]` is chosen or not, and while it is, the candidates
+of `name` need what the extra adds. Conditions (CEP 43) are more terms in the same incompatibility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kaa.models.condition import And, Condition, Leaf
+from kaa.models.invalid_text import InvalidText
+from kaa.models.match_spec import MatchSpec
+from kaa.models.record import RepoDataRecord
+from kaa.models.virtual_package import VirtualPackage
+from kaa.solver.candidates import ABSENT, CandidateGroup, CandidateSource, Need, RecordGroup
+from kaa.solver.incompatibility import Implication, Incompatibility
+from kaa.solver.ranges import Ranges
+from kaa.solver.reasons import Conditional, Constrains, Depends, Pinned, Unreadable
+from kaa.solver.request import ChannelPriority
+from kaa.solver.search import Search
+from kaa.solver.states import NameStates, Query, query_of, read_rest
+
+CHOSEN = 2
+"""The state of an extra that is asked for."""
+
+INSTALLED_RANK = 1 << 30
+"""The rank of an installed record that no channel offers."""
+
+MOST_ALTERNATIVES = 64
+"""A condition that unfolds into more alternatives than this is taken for unreadable."""
+
+Row = tuple[int, str]
+"""States of a name, and what follows the name in a dependency string that they carry."""
+
+
+@dataclass(slots=True)
+class Unopened:
+    """Dependency strings on one name that no needed candidate carried so far."""
+
+    name: str
+    constrains: bool
+    rows: list[Row]
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A dependency with conditions: the terms known so far, and the leaves whose names nobody has needed yet.
+
+    `query` says what is needed of the name; without one the name is an extra, which is to be chosen.
+    """
+
+    terms: dict[int, int]
+    leaves: list[MatchSpec]
+    needs: str
+    query: Query | None
+    constrains: bool
+    reason: Conditional
+
+
+@dataclass(slots=True)
+class World:
+    """What there is to choose from: the source, the machine, what is installed, and how channels rank."""
+
+    source: CandidateSource
+    channel_priority: ChannelPriority = "strict"
+    virtual_packages: Mapping[str, VirtualPackage] = field(default_factory=dict)
+    installed: Mapping[str, RepoDataRecord] = field(default_factory=dict)
+    any_channel: Collection[str] = ()
+    """Names for which a request names a channel: that beats strict priority."""
+    ranges: Ranges = field(default_factory=Ranges)
+
+    def states_of(self, name: str) -> NameStates:
+        """The states of a name, which must have been loaded."""
+        if name.startswith("__"):
+            package = self.virtual_packages.get(name)
+            if package is None:
+                return NameStates(name, (), self.ranges)
+            states = NameStates(name, (RecordGroup(name, "", "", 0, (package.record(),)),), self.ranges)
+            states.universe &= ~ABSENT
+            return states
+        groups = self.source.groups(name)
+        shut_out: Sequence[CandidateGroup] = ()
+        if self.channel_priority == "strict" and name not in self.any_channel:
+            groups, shut_out = first_channel(groups)
+        states = NameStates(name, groups, self.ranges, shut_out)
+        record = self.installed.get(name)
+        if record is not None and not states.find(record):
+            own = RecordGroup(name, record.channel, record.subdir, INSTALLED_RANK, (record,))
+            states = NameStates(name, [*groups, own], self.ranges, shut_out)
+        return states
+
+
+def first_channel(groups: Sequence[CandidateGroup]) -> tuple[Sequence[CandidateGroup], Sequence[CandidateGroup]]:
+    """The groups of the first channel that has a candidate, and the others, whose columns are not looked at."""
+    for rank in sorted({group.rank for group in groups}):
+        own = [group for group in groups if group.rank == rank]
+        if any(group.columns.count for group in own):
+            return own, [group for group in groups if group.rank != rank]
+    return groups, ()
+
+
+class Opening:
+    """The names of a search, and what they bring into it."""
+
+    def __init__(self, world: World, search: Search) -> None:
+        self.world = world
+        self.search = search
+        self.names: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._states: list[NameStates | None] = []
+        self._unopened: dict[int, list[Unopened]] = {}
+        self._implications: dict[tuple[int, int, bool], Implication] = {}
+        self._waiting: dict[str, list[Waiting]] = {}
+        self._extras: dict[int, tuple[str, str]] = {}
+        self._not_yet_loaded: dict[str, None] = {}
+        self._pins: dict[str, list[MatchSpec]] = {}
+
+    # Names
+
+    def number_of(self, name: str) -> int:
+        """The number of a name; a new one has no states until it is loaded."""
+        number = self._numbers.get(name)
+        if number is None:
+            number = self._numbers[name] = self.search.add_name(ABSENT)
+            self.names.append(name)
+            self._states.append(None)
+        return number
+
+    def find_number(self, name: str) -> int | None:
+        """The number of a name that has come up."""
+        return self._numbers.get(name)
+
+    def states(self, number: int) -> NameStates:
+        """The states of a loaded name."""
+        states = self._states[number]
+        assert states is not None
+        return states
+
+    def is_loaded(self, number: int) -> bool:
+        return self._states[number] is not None
+
+    def is_package(self, number: int) -> bool:
+        """Whether a name is that of a package, not of an extra."""
+        return number not in self._extras
+
+    def load(self, names: Iterable[str]) -> None:
+        """Make the states of names known, and what others ask of them; the source is asked once for all."""
+        numbers = [self.number_of(name) for name in names]
+        while True:
+            numbers = [number for number in dict.fromkeys(numbers) if self._states[number] is None]
+            if not numbers:
+                return
+            self.world.source.load([self.names[n] for n in numbers if not self.names[n].startswith("__")])
+            for number in numbers:
+                self._load(number)
+            numbers = [self.number_of(name) for name in self._not_yet_loaded]
+            self._not_yet_loaded.clear()
+
+    def _load(self, number: int) -> None:
+        name = self.names[number]
+        states = self.world.states_of(name)
+        self._states[number] = states
+        self.search.partial.set_universe(number, states.universe)
+        if not states.universe & ABSENT:
+            self.search.opened[number] = states.universe
+        for implication in self.search.incoming[number]:
+            if not implication.resolved:
+                implication.resolve(self._rows(implication, states))
+                self.search.fresh.append(implication)
+        self.search.touch(number)
+        for pin in self._pins.get(name, ()):
+            self._hold_pin(number, pin)
+        for waiting in self._waiting.pop(name, ()):
+            self._advance(waiting)
+
+    def pin(self, pins: Iterable[MatchSpec]) -> None:
+        """Pins hold for names as soon as they are loaded; call it before anything is."""
+        for pin in pins:
+            if pin.name is not None:
+                self._pins.setdefault(pin.name, []).append(pin)
+
+    def _hold_pin(self, number: int, pin: MatchSpec) -> None:
+        states = self.states(number)
+        refused = states.universe & ~(states.matching(query_of(pin)) | ABSENT)
+        if refused:
+            self.search.add_incompatibility(Incompatibility({number: refused}, Pinned(pin)))
+
+    def _rows(self, implication: Implication, states: NameStates) -> list[tuple[int, int]]:
+        """The rows that were postponed; a dependency string that cannot be read makes its candidates impossible."""
+        rows = []
+        for carriers, rest in implication.pending:
+            assert isinstance(rest, str)
+            row = self._row(implication, states, carriers, rest)
+            if row is not None:
+                rows.append(row)
+        return rows
+
+    def _row(self, implication: Implication, states: NameStates, carriers: int, rest: str) -> tuple[int, int] | None:
+        constrains = isinstance(implication.reason, Constrains)
+        try:
+            allows = states.matching_rest(rest)
+        except InvalidText as error:
+            if not constrains:
+                self._disable(implication.source, carriers, dependency_text(states.name, rest), error.message)
+                return None
+            # A constraint that cannot be read (`proj4 ==999999999999`, and it exists) accepts nothing of that name.
+            allows = 0
+        return carriers, allows | ABSENT if constrains else allows
+
+    def _disable(self, number: int, carriers: int, text: str, message: str) -> None:
+        """Make candidates impossible because of a text that cannot be read."""
+        reason = Unreadable(self.names[number], text, message)
+        self.search.add_incompatibility(Incompatibility({number: carriers}, reason))
+
+    # Opening
+
+    def open(self, search: Search, needed: Sequence[int], wanted: Sequence[int]) -> None:
+        """Add what the remaining candidates of the needed names ask for; make known what the wanted names are."""
+        self.load(self.names[number] for number in wanted)
+        for number in needed:
+            extra = self._extras.get(number)
+            if extra is not None:
+                self._open_extra(number, *extra)
+            else:
+                self._open(number)
+        self.load(())
+
+    def _open(self, number: int) -> None:
+        fresh = self.search.partial.allowed[number] & ~self.search.opened[number]
+        unopened = self._unopened.get(number)
+        if unopened is None:
+            unopened = self._collect(self.states(number))
+        left: list[Unopened] = []
+        for asked in unopened:
+            rows = [row for row in asked.rows if row[0] & fresh]
+            if rows:
+                self._imply(number, asked.name, asked.constrains, rows)
+                if len(rows) == len(asked.rows):
+                    continue
+                asked.rows = [row for row in asked.rows if not row[0] & fresh]
+            left.append(asked)
+        self._unopened[number] = left
+
+    def _collect(self, states: NameStates) -> list[Unopened]:
+        """All dependency strings of a name."""
+        found: dict[tuple[str, bool], Unopened] = {}
+        for part in states.parts:
+            for constrains, needs in ((False, part.columns.depends), (True, part.columns.constrains)):
+                for need in needs:
+                    asked = found.get((need.name, constrains))
+                    if asked is None:
+                        asked = found[need.name, constrains] = Unopened(need.name, constrains, [])
+                    asked.rows.extend(rows_of(need, part.shift))
+        return list(found.values())
+
+    def _imply(self, number: int, name: str, constrains: bool, rows: list[Row]) -> None:
+        """While the name is one of the states of a row, the other is as the text of the row says."""
+        simple = rows
+        if not name or any("[" in rest for _, rest in rows):
+            simple = [row for row in rows if not self._imply_irregular(number, name, constrains, *row)]
+            if not simple:
+                return
+        target = self.number_of(name)
+        if target == number:
+            self._imply_itself(number, constrains, simple)
+            return
+        implication = self._implication(number, target, constrains)
+        if implication.resolved:
+            states = self.states(target)
+            for carriers, rest in simple:
+                row = self._row(implication, states, carriers, rest)
+                if row is not None:
+                    implication.add(*row)
+        else:
+            for carriers, rest in simple:
+                implication.postpone(carriers, rest)
+        self.search.fresh.append(implication)
+
+    def _implication(self, number: int, target: int, constrains: bool) -> Implication:
+        implication = self._implications.get((number, target, constrains))
+        if implication is None:
+            kind = Constrains if constrains else Depends
+            reason = kind(self.names[number], self.names[target])
+            implication = self._implications[number, target, constrains] = Implication(number, target, reason)
+            implication.resolved = self._states[target] is not None
+            self.search.add_implication(implication)
+        return implication
+
+    def _imply_itself(self, number: int, constrains: bool, rows: list[Row]) -> None:
+        """A package that asks for something of its own name: what does not meet it is impossible."""
+        states = self.states(number)
+        for carriers, rest in rows:
+            try:
+                impossible = carriers & ~states.matching_rest(rest)
+            except InvalidText as error:
+                self._disable(number, carriers, dependency_text(states.name, rest), error.message)
+                continue
+            if impossible:
+                kind = Constrains if constrains else Depends
+                fact = Incompatibility({number: impossible}, kind(states.name, states.name))
+                self.search.add_incompatibility(fact)
+
+    def _imply_irregular(self, number: int, name: str, constrains: bool, carriers: int, rest: str) -> bool:
+        """Take care of a dependency with a condition or extras, or without its name in front; False if it has none."""
+        text = dependency_text(name, rest)
+        regular = bool(name)
+        try:
+            if not regular:
+                spec = MatchSpec.parse(text, lenient=True)
+                if spec.name is None:
+                    self._disable(number, carriers, text, "it names no package")
+                    return True
+                name, query = spec.name, query_of(spec)
+            else:
+                query = read_rest(name, rest)
+            alternatives = alternatives_of(query.when)
+        except InvalidText as error:
+            self._disable(number, carriers, text, error.message)
+            return True
+        if alternatives is None:
+            self._disable(number, carriers, text, "its condition has too many alternatives")
+            return True
+        if regular and query.when is None and not query.extras:
+            return False
+        for leaves in alternatives:
+            self._add_conditional({number: carriers}, leaves, name, text, query, constrains)
+        return True
+
+    # Conditions and extras
+
+    def _add_conditional(
+        self,
+        terms: Mapping[int, int],
+        leaves: Sequence[MatchSpec],
+        needs: str,
+        text: str,
+        query: Query,
+        constrains: bool,
+    ) -> None:
+        """While all terms and leaves hold, a name is what the query asks for, with its extras."""
+        reason = Conditional(self.names[next(iter(terms))], text, needs)
+        self._advance(Waiting(dict(terms), list(leaves), needs, query, constrains, reason))
+        if not constrains:
+            for extra in query.extras:
+                chosen = self.names[self.extra_of(needs, extra)]
+                self._advance(Waiting(dict(terms), list(leaves), chosen, None, False, reason))
+
+    def _advance(self, waiting: Waiting) -> None:
+        """Turn leaves into terms as far as their names are known; at the end add the incompatibility."""
+        while waiting.leaves:
+            leaf = waiting.leaves[-1]
+            assert leaf.name is not None
+            number = self.number_of(leaf.name)
+            if not self.is_loaded(number):
+                if not leaf.name.startswith("__"):
+                    self._waiting.setdefault(leaf.name, []).append(waiting)
+                    return
+                self._load(number)
+            waiting.leaves.pop()
+            if not narrow_term(waiting.terms, number, self.states(number).matching(query_of(leaf))):
+                return
+        target = self.number_of(waiting.needs)
+        refused = ABSENT
+        if waiting.query is not None:
+            if not self.is_loaded(target):
+                self._waiting.setdefault(waiting.needs, []).append(waiting)
+                if not waiting.constrains:
+                    self._not_yet_loaded[waiting.needs] = None
+                return
+            states = self.states(target)
+            allows = states.matching(waiting.query)
+            refused = states.universe & ~(allows | ABSENT if waiting.constrains else allows)
+        if narrow_term(waiting.terms, target, refused):
+            self.search.add_incompatibility(Incompatibility(waiting.terms, waiting.reason))
+
+    def extra_of(self, name: str, extra: str) -> int:
+        """The number of the name that stands for an extra of a package."""
+        number = self._numbers.get(f"{name}[{extra}]")
+        if number is None:
+            number = self.number_of(f"{name}[{extra}]")
+            self.search.partial.set_universe(number, ABSENT | CHOSEN)
+            self._extras[number] = (name, extra)
+        return number
+
+    def _open_extra(self, number: int, name: str, extra: str) -> None:
+        """An extra was chosen: the candidates of its package need what it adds."""
+        self.load((name,))
+        package = self.number_of(name)
+        for part in self.states(package).parts:
+            for need in part.columns.extras.get(extra, ()):
+                for carriers, rest in rows_of(need, part.shift):
+                    self._add_of_extra(number, package, carriers, dependency_text(need.name, rest))
+
+    def _add_of_extra(self, number: int, package: int, carriers: int, text: str) -> None:
+        try:
+            spec = MatchSpec.parse(text, lenient=True)
+            alternatives = alternatives_of(spec.when)
+        except InvalidText as error:
+            reason = Unreadable(self.names[package], text, error.message)
+            self.search.add_incompatibility(Incompatibility({package: carriers, number: CHOSEN}, reason))
+            return
+        if alternatives is None or spec.name is None:
+            reason = Unreadable(self.names[package], text, "it names no package, or its condition is too long")
+            self.search.add_incompatibility(Incompatibility({package: carriers, number: CHOSEN}, reason))
+            return
+        for leaves in alternatives:
+            terms = {package: carriers, number: CHOSEN}
+            self._add_conditional(terms, leaves, spec.name, text, query_of(spec), False)
+
+
+def rows_of(need: Need, shift: int) -> list[Row]:
+    """The distinct dependency strings on a name, with the states that carry them."""
+    from_bytes: Callable[[bytes, str], int] = int.from_bytes  # type: ignore[assignment]
+    if not shift:
+        return [(from_bytes(packed, "little"), text) for text, packed in zip(need.texts, need.sets, strict=True)]
+    return [(from_bytes(packed, "little") << shift, text) for text, packed in zip(need.texts, need.sets, strict=True)]
+
+
+def dependency_text(name: str, rest: str) -> str:
+    """A dependency string of its two halves (see `split_dependency`)."""
+    if not name or not rest:
+        return name + rest
+    return name + rest if rest[0] == "[" else f"{name} {rest}"
+
+
+def narrow_term(terms: dict[int, int], name: int, states: int) -> bool:
+    """Add a term; False when the terms can no longer all hold."""
+    present = terms.get(name, -1) & states
+    terms[name] = present
+    return present != 0
+
+
+def alternatives_of(condition: Condition | None) -> list[list[MatchSpec]] | None:
+    """A condition as alternatives, in each of which all specs must hold; None when there are too many."""
+    if condition is None:
+        return [[]]
+    if isinstance(condition, Leaf):
+        return [[condition.spec]]
+    parts = [alternatives_of(part) for part in condition.parts]
+    if isinstance(condition, And):
+        combined: list[list[MatchSpec]] = [[]]
+        for part in parts:
+            if part is None or len(combined) * len(part) > MOST_ALTERNATIVES:
+                return None
+            combined = [first + second for first in combined for second in part]
+        return combined
+    found: list[list[MatchSpec]] = []
+    for part in parts:
+        if part is None or len(found) + len(part) > MOST_ALTERNATIVES:
+            return None
+        found += part
+    return found

@@ -1,0 +1,261 @@
+"""Which candidate is tried first, and which name is decided next (formats.md §10, as rattler does it).
+
+Between candidates of one name: those without track_features, then (flexible priority) the earlier channel, then version
+and build number, highest first. Among those that tie so far, the dependencies that all candidates of the tie share
+are compared by name: better is whose dependency admits the higher version. Then the newer timestamp wins, and at last
+the dist string.
+
+Between names: wishes first, in their order; they say what is to be kept and what was asked for directly. Then the
+required name with the fewest states left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from kaa.models.invalid_text import InvalidText
+from kaa.models.version import Version
+from kaa.solver.candidates import ABSENT, Need
+from kaa.solver.opening import Opening, World
+from kaa.solver.request import SolveOptions
+from kaa.solver.search import Search
+from kaa.solver.states import NameStates, Part
+
+Highest: TypeAlias = tuple[bool, Version] | None
+"""Whether the highest version comes without track_features, and that version; None when there is no candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """States of a name to be tried before anything of a later wish; without states, its best candidate."""
+
+    name: int
+    states: int | None = None
+
+
+@dataclass(slots=True)
+class Tie:
+    """Candidates of one part that are equal so far: those still allowed, and all that there are."""
+
+    part: Part
+    allowed: int
+    everything: int
+
+
+class Preference:
+    """The order of candidates and of names in one search."""
+
+    def __init__(self, world: World, options: SolveOptions, check: Callable[[], None]) -> None:
+        self.search = Search(self)
+        self.opening = Opening(world, self.search)
+        self._check = check
+        self._options = options
+        self._flexible = options.channel_priority == "flexible"
+        self._wishes: list[Wish] = []
+        self._direct: set[int] = set()
+        self._next_wish = 0
+        self._conflicts = 0
+        self._highest: dict[tuple[str, str], Highest] = {}
+
+    def wish(self, wishes: Iterable[Wish]) -> None:
+        """Add wishes after those that there are."""
+        self._wishes.extend(wishes)
+
+    def mark_direct(self, numbers: Iterable[int]) -> None:
+        """Names that were asked for themselves, for the strategy "lowest-direct"."""
+        self._direct.update(numbers)
+
+    def check(self) -> None:
+        self._check()
+
+    def open(self, search: Search, needed: Sequence[int], wanted: Sequence[int]) -> None:
+        self.opening.open(search, needed, wanted)
+
+    def choose(self, search: Search) -> tuple[int, int] | None:
+        allowed = search.partial.allowed
+        if search.effort.conflicts != self._conflicts:
+            self._conflicts = search.effort.conflicts
+            self._next_wish = 0
+        wishes = self._wishes
+        while self._next_wish < len(wishes):
+            wish = wishes[self._next_wish]
+            mine = allowed[wish.name]
+            if wish.states is None:
+                if mine & (mine - 1) and not mine & ABSENT:
+                    return wish.name, self.best(wish.name, mine)
+            elif mine & wish.states and mine & ~wish.states:
+                return wish.name, wish.states
+            self._next_wish += 1
+        return self._choose_fewest(search)
+
+    def _choose_fewest(self, search: Search) -> tuple[int, int] | None:
+        allowed = search.partial.allowed
+        names = self.opening.names
+        fewest = 0
+        best = -1
+        for number in search.partial.required:
+            mine = allowed[number]
+            if mine & (mine - 1):
+                count = mine.bit_count()
+                if best < 0 or count < fewest or (count == fewest and names[number] < names[best]):
+                    best, fewest = number, count
+        return None if best < 0 else (best, self.best(best, allowed[best]))
+
+    # The best candidate of a name
+
+    def best(self, number: int, allowed: int) -> int:
+        """The one to be tried first of the allowed states of a name."""
+        if not self.opening.is_package(number):
+            return allowed & -allowed
+        states = self.opening.states(number)
+        strategy = self._options.strategy
+        lowest = strategy == "lowest" or (strategy == "lowest-direct" and number in self._direct)
+        ties = self._first_ties(states, allowed, lowest)
+        if len(ties) == 1 and not ties[0].allowed & (ties[0].allowed - 1):
+            return ties[0].allowed
+        return self._newest(self._with_best_dependencies(ties))
+
+    def _first_ties(self, states: NameStates, allowed: int, lowest: bool) -> list[Tie]:
+        """The candidates that are best by track_features, channel, version and build number."""
+        found: list[Tie] = []
+        best_features = True
+        best_rank = 0
+        best_version: Version | None = None
+        best_number = 0
+        for part in states.parts:
+            mine = allowed & part.mask
+            if not mine:
+                continue
+            featured = not mine & part.plain
+            mine = mine if featured else mine & part.plain
+            position = part.first_of_lowest_version(mine) if lowest else part.position_of(mine & -mine)
+            version = part.version_at(position)
+            number, everything = part.tie_of(position)
+            rank = part.group.rank if self._flexible else 0
+            if best_version is not None:
+                worse = (featured, rank) > (best_features, best_rank)
+                if (featured, rank) == (best_features, best_rank):
+                    worse = version > best_version if lowest else version < best_version
+                    if version == best_version:
+                        if number == best_number:
+                            found.append(Tie(part, mine & everything, everything))
+                            continue
+                        worse = number < best_number
+                if worse:
+                    continue
+            best_features, best_rank, best_version, best_number = featured, rank, version, number
+            found = [Tie(part, mine & everything, everything)]
+        return found
+
+    def _with_best_dependencies(self, ties: list[Tie]) -> list[Tie]:
+        """Those whose shared dependencies admit the highest versions, compared by the names of the dependencies."""
+        for name in shared_dependencies(ties):
+            texts: list[tuple[Tie, int, tuple[str, ...]]] = []
+            for tie in ties:
+                texts.extend((tie, states, found) for states, found in texts_on(tie, name))
+            if len({found for _, _, found in texts}) < 2:
+                continue
+            self.opening.load((name,))
+            ranked = [(self._highest_of(name, found), tie, states) for tie, states, found in texts]
+            top = ranked[0][0]
+            for highest, _, _ in ranked:
+                if is_better(highest, top, lowest=self._options.strategy == "lowest"):
+                    top = highest
+            for tie in ties:
+                tie.allowed = 0
+            for highest, tie, states in ranked:
+                if highest == top:
+                    tie.allowed |= states
+            ties = [tie for tie in ties if tie.allowed]
+            if len(ties) == 1 and not ties[0].allowed & (ties[0].allowed - 1):
+                break
+        return ties
+
+    def _highest_of(self, name: str, texts: tuple[str, ...]) -> Highest:
+        """The highest version that any of some dependency strings on a name admits."""
+        top: Highest = None
+        for text in texts:
+            highest = self._highest_of_text(name, text)
+            if is_better(highest, top, lowest=False):
+                top = highest
+        return top
+
+    def _highest_of_text(self, name: str, text: str) -> Highest:
+        key = (name, text)
+        if key not in self._highest:
+            states = self.opening.states(self.opening.number_of(name))
+            try:
+                matching = states.matching_rest(text)
+            except InvalidText:
+                matching = 0
+            best: Highest = None
+            for part in states.parts:
+                for plain, mine in ((True, matching & part.plain), (False, matching & part.mask & ~part.plain)):
+                    if mine:
+                        version = part.version_at(part.position_of(mine & -mine))
+                        if best is None or version > best[1]:
+                            best = (plain, version)
+            self._highest[key] = best
+        return self._highest[key]
+
+    def _newest(self, ties: list[Tie]) -> int:
+        """The one with the newest timestamp; the build string and the order of channels decide at last."""
+        found = []
+        for place, tie in enumerate(ties):
+            part = tie.part
+            for position in part.positions(tie.allowed):
+                state = 1 << (position + part.shift + 1)
+                found.append((-part.timestamp_at(position), part.build_at(position), part.group.rank, place, state))
+        return min(found)[-1]
+
+
+def is_better(one: Highest, other: Highest, *, lowest: bool) -> bool:
+    """Whether a dependency with this highest version is to be preferred."""
+    if one is None or other is None:
+        return other is None and one is not None
+    if one[0] != other[0]:
+        return one[0]
+    return one[1] < other[1] if lowest else one[1] > other[1]
+
+
+def shared_dependencies(ties: Sequence[Tie]) -> list[str]:
+    """The names that all candidates of the tie depend on, those included that are not allowed."""
+    shared: set[str] | None = None
+    for tie in ties:
+        own = {
+            need.name
+            for need in tie.part.columns.depends
+            if need.name and not tie.everything & ~carriers(need, tie.part)
+        }
+        shared = own if shared is None else shared & own
+    return sorted(shared or ())
+
+
+def carriers(need: Need, part: Part) -> int:
+    """The candidates that carry any of the dependency strings."""
+    states = 0
+    for packed in need.sets:
+        states |= int.from_bytes(packed, "little")
+    return states << part.shift
+
+
+def texts_on(tie: Tie, name: str) -> list[tuple[int, tuple[str, ...]]]:
+    """The allowed candidates of a tie by the dependency strings on one name that they carry."""
+    classes: list[tuple[int, tuple[str, ...]]] = [(tie.allowed, ())]
+    for need in tie.part.columns.depends:
+        if need.name != name:
+            continue
+        for text, packed in zip(need.texts, need.sets, strict=True):
+            states = int.from_bytes(packed, "little") << tie.part.shift
+            if not states & tie.allowed:
+                continue
+            split: list[tuple[int, tuple[str, ...]]] = []
+            for members, texts in classes:
+                if members & states:
+                    split.append((members & states, (*texts, text)))
+                if members & ~states:
+                    split.append((members & ~states, texts))
+            classes = split
+    return classes

@@ -1,0 +1,93 @@
+"""`solve`: a request and a source of candidates → a solution, or an error that says why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kaa.models.graph import RecordGraph
+from kaa.solver.candidates import CandidateSource
+from kaa.solver.failures import TimeLimitReached, Unsolvable
+from kaa.solver.removal import remaining, select_installed
+from kaa.solver.request import SolveRequest
+from kaa.solver.solution import Solution, Why
+from kaa.solver.solving import Solving
+
+
+def solve(request: SolveRequest, source: CandidateSource, *, clock: Callable[[], float] | None = None) -> Solution:
+    """The records an environment should hold to meet a request.
+
+    Raises Unsolvable when requests contradict each other, PackagesNotFound for what no channel offers, NotInstalled for
+    what cannot be removed or updated, and TimeLimitReached; the time limit of the options needs a `clock` in seconds.
+    """
+    if request.remove and not (request.install or request.update or request.update_all):
+        return solve_removal(request)
+    if request.no_deps:
+        return solve_without_dependencies(request, source, clock)
+    solution = Solving(request, source, stopwatch(request, clock)).solve()
+    return without_requested(request, solution) if request.only_deps else solution
+
+
+def solve_removal(request: SolveRequest) -> Solution:
+    """What stays when packages are removed, and nothing is installed."""
+    removed = select_installed(request.remove, request.installed, job="remove")
+    earlier = [spec.name for spec in request.history if spec.name is not None]
+    records = remaining(
+        removed, request.installed, earlier, prune=request.prune and not request.no_deps, dependents=not request.no_deps
+    )
+    why: dict[str, Why] = {
+        record.name: "earlier request" if record.name in earlier else "installed" for record in records
+    }
+    return Solution(RecordGraph(records).order(), why)
+
+
+def solve_without_dependencies(
+    request: SolveRequest, source: CandidateSource, clock: Callable[[], float] | None
+) -> Solution:
+    """Change the named packages only; they fit the others if that is possible at all."""
+    check = stopwatch(request, clock)
+    solving = Solving(request, source, check)
+    try:
+        solution = solving.solve()
+        chosen = {record.name: record for record in solution.records if record.name in solving.named}
+    except Unsolvable:
+        chosen = solving.best_alone()
+        if not chosen:
+            raise
+    records = {**solving.installed, **chosen}
+    why: dict[str, Why] = {name: "requested" if name in chosen else "installed" for name in records}
+    return Solution(RecordGraph(records.values()).order(), why, solving.search.effort)
+
+
+def without_requested(request: SolveRequest, solution: Solution) -> Solution:
+    """A solution without what was asked for by name, unless it was installed before or something else needs it."""
+    requested = {spec.name for spec in (*request.install, *request.update)}
+    before = {record.name: record for record in request.installed}
+    records = {
+        record.name: before.get(record.name, record) if record.name in requested else record
+        for record in solution.records
+    }
+    graph = RecordGraph(records.values())
+    dropped = {name for name in records if name in requested and name not in before}
+    changed = True
+    while changed:
+        kept = {name for name in dropped if any(user.name not in dropped for user in graph.dependents(name))}
+        changed = bool(kept)
+        dropped -= kept
+    records = {name: record for name, record in records.items() if name not in dropped}
+    why = {name: reason for name, reason in solution.why.items() if name in records}
+    return Solution(RecordGraph(records.values()).order(), why, solution.effort)
+
+
+def stopwatch(request: SolveRequest, clock: Callable[[], float] | None) -> Callable[[], None]:
+    """A function that raises when the time of the request is over."""
+    limit = request.options.time_limit
+    if limit is None or clock is None:
+        return lambda: None
+    read = clock
+    end = read() + limit
+
+    def check() -> None:
+        if read() > end:
+            raise TimeLimitReached(limit)
+
+    return check

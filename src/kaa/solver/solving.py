@@ -1,0 +1,246 @@
+"""One search for one request: its facts, its wishes, its answer.
+
+Every spec of a request is a fact that has to hold, and everything softer is a list of wishes, tried in order:
+
+    python keeps its version (or, when all is updated, its minor version), unless a job names it
+    what is installed stays there, in some version
+    what was named is installed: the installed record if that will do, the best candidate for an update
+    everything else that is installed stays as it is
+    what is needed besides gets its best candidate, those with the fewest candidates left first
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from kaa.models.graph import RecordGraph
+from kaa.models.match_spec import MatchSpec
+from kaa.models.record import RepoDataRecord
+from kaa.solver.candidates import ABSENT, CandidateSource
+from kaa.solver.explain import Explanation, explain, facts_of
+from kaa.solver.failures import NotInstalledForUpdate, Unsolvable, name_in, packages_not_found
+from kaa.solver.incompatibility import Incompatibility
+from kaa.solver.opening import World
+from kaa.solver.preference import Preference, Wish
+from kaa.solver.reasons import Job, Pinned, Removed, Requested
+from kaa.solver.removal import select_installed
+from kaa.solver.request import SolveRequest
+from kaa.solver.search import NoSolution
+from kaa.solver.solution import Solution, Why
+from kaa.solver.states import Query, query_of
+
+PYTHON = "python"
+
+
+class Solving:
+    """One search for one request."""
+
+    def __init__(
+        self,
+        request: SolveRequest,
+        source: CandidateSource,
+        check: Callable[[], None],
+        without: Collection[Requested | Pinned] = (),
+    ) -> None:
+        self.request = request
+        self.source = source
+        self.check = check
+        self.without = without
+        """Facts to leave out, to find out which of them matter."""
+        self.removed = select_installed(request.remove, request.installed, job="remove")
+        self.installed = {
+            record.name: record
+            for record in sorted(request.installed, key=lambda record: record.name)
+            if record.name not in self.removed
+        }
+        self.jobs = [*request.install, *request.update]
+        self.named = {name_in(spec): None for spec in self.jobs}
+        self.updated = {name_in(spec) for spec in request.update}
+        missing = [spec for spec in request.update if spec.name not in self.installed]
+        if missing:
+            raise NotInstalledForUpdate(missing, job="update")
+        world = World(
+            source,
+            request.options.channel_priority,
+            {package.name: package for package in request.virtual_packages},
+            self.installed,
+            {name_in(spec) for spec in self.jobs if spec.channel is not None},
+        )
+        self.preference = Preference(world, request.options, check)
+        self.search = self.preference.search
+        self.opening = self.preference.opening
+
+    def solve(self) -> Solution:
+        """The solution; raises Unsolvable or PackagesNotFound."""
+        try:
+            self.run()
+        except NoSolution as error:
+            raise Unsolvable(self._explain(error)) from None
+        return self._solution()
+
+    def run(self) -> None:
+        """Search; raises NoSolution or PackagesNotFound."""
+        self._ask()
+        self.search.run()
+
+    # What has to hold
+
+    def _ask(self) -> None:
+        opening = self.opening
+        opening.pin(pin for pin in self.request.pins if Pinned(pin) not in self.without)
+        held = self._held_history()
+        opening.load([*self.named, *(spec.name for spec in held if spec.name is not None), *self.installed])
+        self._check_that_all_exist()
+        for spec in self.request.install:
+            self._require(spec, "install")
+        for spec in self.request.update:
+            self._require(spec, "update")
+        for spec in held:
+            self._require(spec, "history")
+        for name in self.removed:
+            number = opening.number_of(name)
+            opening.load((name,))
+            present = opening.states(number).universe & ~ABSENT
+            self.search.add_incompatibility(Incompatibility({number: present}, Removed(MatchSpec.parse(name))))
+        if self.request.freeze_installed:
+            self._freeze()
+        self._wish(held)
+
+    def _held_history(self) -> list[MatchSpec]:
+        """The specs of earlier requests that still hold: what is installed meets them, and no job names it."""
+        return [
+            spec
+            for spec in self.request.history
+            if spec.name in self.installed and spec.name not in self.named and spec.matches(self.installed[spec.name])
+        ]
+
+    def _require(self, spec: MatchSpec, job: Job) -> None:
+        name = name_in(spec)
+        number = self.opening.number_of(name)
+        states = self.opening.states(number)
+        reason = Requested(spec, job)
+        if reason in self.without:
+            return
+        refused = states.universe & ~states.matching(query_of(spec))
+        self.search.add_incompatibility(Incompatibility({number: refused}, reason))
+        for extra in spec.extras:
+            chosen = self.opening.extra_of(name, extra)
+            self.search.add_incompatibility(Incompatibility({chosen: ABSENT}, reason))
+
+    def _freeze(self) -> None:
+        for name, record in self.installed.items():
+            number = self.opening.number_of(name)
+            states = self.opening.states(number)
+            state = states.find(record)
+            if name in self.updated or not all(
+                spec.matches(record) for spec in self.request.install if spec.name == name
+            ):
+                continue
+            reason = Requested(exact_spec(record), "freeze")
+            if reason not in self.without:
+                self.search.add_incompatibility(Incompatibility({number: states.universe & ~state}, reason))
+
+    def _check_that_all_exist(self) -> None:
+        missing = [spec for spec in dict.fromkeys(self.jobs) if not self._exists(spec)]
+        if missing:
+            named = {name: self.opening.states(self.opening.number_of(name)) for name in self.named}
+            raise packages_not_found(missing, named, self.source)
+
+    def _exists(self, spec: MatchSpec) -> bool:
+        name = name_in(spec)
+        if name.startswith("__"):
+            return True
+        return self.opening.states(self.opening.number_of(name)).matching(query_of(spec)) != 0
+
+    # What is wished for
+
+    def _wish(self, held: Sequence[MatchSpec]) -> None:
+        number_of = self.opening.number_of
+        everything = self.request.update_all
+        wishes: list[Wish] = []
+        keep = {name: self._installed_state(name) for name in self.installed}
+        if PYTHON in keep and PYTHON not in self.named:
+            wishes.append(Wish(number_of(PYTHON), self._same_minor(self.installed[PYTHON])))
+            if not everything:
+                wishes.append(Wish(number_of(PYTHON), keep[PYTHON]))
+        earlier = list(dict.fromkeys(spec.name for spec in held if spec.name is not None))
+        kept = [*earlier, *(name for name in keep if name not in earlier and name not in self.named)]
+        wishes += [Wish(number_of(name), self._present(name)) for name in kept]
+        for name in self.named:
+            if name in keep and name not in self.updated and not everything:
+                wishes.append(Wish(number_of(name), keep[name]))
+            wishes.append(Wish(number_of(name)))
+        if everything:
+            wishes += [Wish(number_of(name)) for name in earlier]
+        else:
+            wishes += [Wish(number_of(name), keep[name]) for name in kept]
+        self.preference.wish(wishes)
+        self.preference.mark_direct(number_of(name) for name in self.named)
+
+    def _installed_state(self, name: str) -> int:
+        return self.opening.states(self.opening.number_of(name)).find(self.installed[name])
+
+    def _present(self, name: str) -> int:
+        return self.opening.states(self.opening.number_of(name)).universe & ~ABSENT
+
+    def _same_minor(self, python: RepoDataRecord) -> int:
+        minor = ".".join(python.version.split(".")[:2])
+        states = self.opening.states(self.opening.number_of(PYTHON))
+        return states.matching(Query("=" + minor, None))
+
+    # What came out
+
+    def _solution(self) -> Solution:
+        opening, partial = self.opening, self.search.partial
+        records = [
+            opening.states(number).record(partial.allowed[number])
+            for number in partial.required
+            if opening.is_package(number)
+        ]
+        earlier = {spec.name for spec in self.request.history}
+        why: dict[str, Why] = {}
+        for record in records:
+            if record.name in self.named:
+                why[record.name] = "requested"
+            elif record.name in earlier and record.name in self.installed:
+                why[record.name] = "earlier request"
+            else:
+                why[record.name] = "installed" if record.name in self.installed else "dependency"
+        return Solution(RecordGraph(records).order(), why, self.search.effort)
+
+    def best_alone(self) -> dict[str, RepoDataRecord]:
+        """The best candidate of everything that was named, whatever it needs; the search must have been asked."""
+        chosen: dict[str, RepoDataRecord] = {}
+        for name in self.named:
+            number = self.opening.number_of(name)
+            states = self.opening.states(number)
+            allowed = states.universe & ~ABSENT
+            for spec in self.jobs:
+                if spec.name == name:
+                    allowed &= states.matching(query_of(spec))
+            for pin in self.request.pins:
+                if pin.name == name:
+                    allowed &= states.matching(query_of(pin))
+            if not allowed:
+                return {}
+            kept = self._installed_state(name) if name in self.installed and name not in self.updated else 0
+            chosen[name] = states.record(kept & allowed or self.preference.best(number, allowed))
+        return chosen
+
+    def _explain(self, error: NoSolution) -> Explanation:
+        """Leave out one fact after the other, to keep those that the contradiction needs; explain what remains."""
+        best, proof = self, error.proof
+        for fact in facts_of(proof):
+            if fact not in facts_of(proof):
+                continue
+            attempt = Solving(self.request, self.source, self.check, {*best.without, fact})
+            try:
+                attempt.run()
+            except NoSolution as smaller:
+                best, proof = attempt, smaller.proof
+        return explain(proof, best.opening)
+
+
+def exact_spec(record: RepoDataRecord) -> MatchSpec:
+    """The spec that only this dist string meets."""
+    return MatchSpec.parse(f"{record.name}=={record.version}={record.build}")

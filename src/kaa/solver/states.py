@@ -1,0 +1,320 @@
+"""The candidates of a name as bits of one integer, and what a spec means among them.
+
+Bit 0 is "not installed". Each group of a name (a channel subdir) has a stretch of bits of its own, in the order of its
+columns; a version range is found in it by bisection over the runs of equal versions, a build string is looked at only
+inside of that, and records are decoded only for specs that ask for more than that.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+import msgspec
+
+from kaa.models.condition import Condition
+from kaa.models.match_spec import MatchSpec, channel_matches
+from kaa.models.record import RepoDataRecord
+from kaa.models.string_match import StringMatch
+from kaa.models.version import Version
+from kaa.models.version_spec import VersionSpec
+from kaa.solver.candidates import CandidateGroup, decode_numbers, decode_texts
+from kaa.solver.ranges import Ranges
+
+PLAIN_REST = re.compile(
+    r"(?P<version>(?:[<>]=?|==|!=|~=|=)?[0-9A-Za-z._+!*-]+(?:[,|](?:[<>]=?|==|!=|~=|=)?[0-9A-Za-z._+!*-]+)*)"
+    r"(?:\s+(?P<build>[0-9A-Za-z._+*]+))?"
+)
+"""The usual shapes of a dependency string after its name: a version range, and perhaps a build string."""
+
+
+class Query:
+    """What is asked of the candidates of a name; the version as a text, `Ranges` knows what it means."""
+
+    __slots__ = ("build", "spec", "version")
+
+    def __init__(self, version: str | None, build: StringMatch | None, spec: MatchSpec | None = None) -> None:
+        self.version = version
+        self.build = build
+        self.spec = spec
+        """The whole spec, when it asks for more than version and build."""
+
+    @property
+    def when(self) -> Condition | None:
+        return self.spec.when if self.spec is not None else None
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        return self.spec.extras if self.spec is not None else ()
+
+
+def query_of(spec: MatchSpec) -> Query:
+    """What a spec asks of the candidates of its name."""
+    simple = spec.is_simple and not spec.extras and spec.when is None
+    version = None if spec.version is None else str(spec.version)
+    return Query(version, spec.build, None if simple else spec)
+
+
+ANYTHING = Query(None, None)
+
+
+def read_rest(name: str, rest: str) -> Query:
+    """What a dependency string asks for, given what follows its name; raises InvalidText."""
+    if not rest or rest == "*":
+        return ANYTHING
+    match = PLAIN_REST.fullmatch(rest)
+    if match is not None:
+        version, build = match["version"], match["build"]
+        # `=1.8 build` is one exact version in practice; the full parser knows such things.
+        if build is None or version[0] != "=" or version[1] == "=":
+            return Query(
+                None if version == "*" else version, None if build is None or build == "*" else StringMatch(build)
+            )
+    return query_of(MatchSpec.parse(f"{name} {rest}" if rest[0] != "[" else name + rest, lenient=True))
+
+
+class Part:
+    """The candidates of one group; candidate at position i of its columns is bit `shift` + i + 1."""
+
+    __slots__ = (
+        "_builds",
+        "_ranges",
+        "_starts",
+        "_tie_numbers",
+        "_tie_starts",
+        "_timestamps",
+        "_versions",
+        "columns",
+        "group",
+        "mask",
+        "plain",
+        "shift",
+    )
+
+    def __init__(self, group: CandidateGroup, shift: int, ranges: Ranges) -> None:
+        columns = group.columns
+        self.group = group
+        self.columns = columns
+        self.shift = shift
+        self.mask = ((1 << columns.count) - 1) << (shift + 1)
+        self.plain = ((1 << columns.featured) - 1) << (shift + 1)
+        """The candidates without track_features."""
+        self._ranges = ranges
+        self._starts = [0, *accumulate(columns.version_runs)]
+        self._versions: list[str] | None = None
+        self._builds: list[str] | None = None
+        self._timestamps: list[int] | None = None
+        self._tie_starts: list[int] = []
+        self._tie_numbers: list[int] = []
+
+    def matching(self, query: Query) -> int:
+        """The candidates that a query asks for."""
+        states = self.mask
+        if query.version is not None:
+            states = self._with_version(query.version)
+        if states and query.build is not None:
+            states = self._with_build(states, query.build)
+        if states and query.spec is not None:
+            states = self._with_the_rest(states, query.spec)
+        return states
+
+    def _with_the_rest(self, states: int, spec: MatchSpec) -> int:
+        """Those that meet the fields of a spec beyond version and build."""
+        if spec.channel is not None and not channel_matches(spec.channel, self.group.channel):
+            return 0
+        if spec.subdir is not None and not StringMatch(spec.subdir).matches(self.group.subdir):
+            return 0
+        for wanted in spec.flags:
+            pattern = StringMatch(wanted)
+            flagged = 0
+            for flag, carriers in self.columns.flags.items():
+                if pattern.matches(flag):
+                    flagged |= int.from_bytes(carriers, "little")
+            states &= flagged << self.shift
+        if states and not msgspec.structs.replace(spec, channel=None, subdir=None, flags=()).is_simple:
+            record = self.group.record
+            states = self._where(states, [spec.matches(record(position)) for position in self.positions(states)])
+        return states
+
+    def _with_version(self, text: str) -> int:
+        bounds = self._ranges.bounds(text)
+        if bounds is None:
+            return self._with_version_text(VersionSpec(text))
+        columns = self.columns
+        states = within(bounds, columns.keys, self._starts, len(columns.keys))
+        if columns.featured_keys:
+            states |= within(bounds, columns.featured_keys, self._starts, len(self._starts) - 1)
+        return states << (self.shift + 1)
+
+    def _with_version_text(self, spec: VersionSpec) -> int:
+        """For globs and regular expressions, which look at the text of a version."""
+        states = 0
+        starts = self._starts
+        for run, text in enumerate(self._version_texts()):
+            if spec.matches(Version(text)):
+                states |= ((1 << (starts[run + 1] - starts[run])) - 1) << starts[run]
+        return states << (self.shift + 1)
+
+    def _version_texts(self) -> list[str]:
+        if self._versions is None:
+            self._versions = decode_texts(self.columns.versions)
+        return self._versions
+
+    def _with_build(self, states: int, build: StringMatch) -> int:
+        if self._builds is None:
+            self._builds = decode_texts(self.columns.builds)
+        builds = self._builds
+        matches = build.matches
+        return self._where(states, [matches(builds[position]) for position in self.positions(states)])
+
+    def _where(self, states: int, holds: Sequence[bool]) -> int:
+        """The states for which it holds."""
+        found = 0
+        shift = self.shift + 1
+        for position, good in zip(self.positions(states), holds, strict=True):
+            if good:
+                found |= 1 << (position + shift)
+        return found
+
+    def positions(self, states: int) -> Iterator[int]:
+        """The positions of those of the states that belong to this part."""
+        states = (states & self.mask) >> (self.shift + 1)
+        position = 0
+        while states:
+            skip = (states & -states).bit_length()
+            position += skip
+            states >>= skip
+            yield position - 1
+
+    def position_of(self, state: int) -> int:
+        """The position of one state."""
+        return state.bit_length() - self.shift - 2
+
+    def version_at(self, position: int) -> Version:
+        """The version of a candidate."""
+        return Version(self._version_texts()[bisect_right(self._starts, position) - 1])
+
+    def build_at(self, position: int) -> str:
+        """The build string of a candidate."""
+        if self._builds is None:
+            self._builds = decode_texts(self.columns.builds)
+        return self._builds[position]
+
+    def timestamp_at(self, position: int) -> int:
+        """The timestamp of a candidate, 0 when it has none."""
+        if self._timestamps is None:
+            self._timestamps = decode_numbers(self.columns.timestamps)
+        return self._timestamps[position]
+
+    def tie_of(self, position: int) -> tuple[int, int]:
+        """The build number of a candidate, and all states that tie with it in features, version and build number."""
+        if not self._tie_starts:
+            starts = [0]
+            for length in decode_numbers(self.columns.ties):
+                starts.append(starts[-1] + length)
+            self._tie_starts = starts
+            self._tie_numbers = decode_numbers(self.columns.build_numbers)
+        tie = bisect_right(self._tie_starts, position) - 1
+        first = self._tie_starts[tie]
+        return self._tie_numbers[tie], ((1 << (self._tie_starts[tie + 1] - first)) - 1) << (first + self.shift + 1)
+
+    def first_of_lowest_version(self, states: int) -> int:
+        """The position of the first candidate that has the lowest version among the states."""
+        position = self.position_of(1 << (states.bit_length() - 1))
+        first = self._starts[bisect_right(self._starts, position) - 1]
+        run = states >> (first + self.shift + 1)
+        return first + (run & -run).bit_length() - 1
+
+
+def within(bounds: Sequence[bytes], keys: Sequence[bytes], starts: Sequence[int], end: int) -> int:
+    """The positions (bit 0 is the first) whose version lies within bounds; `keys` ascend, runs descend up to `end`."""
+    positions = 0
+    for place in range(0, len(bounds), 2):
+        low = bisect_left(keys, bounds[place])
+        high = bisect_left(keys, bounds[place + 1], low)
+        if low < high:
+            first = starts[end - high]
+            positions |= ((1 << (starts[end - low] - first)) - 1) << first
+    return positions
+
+
+class NameStates:
+    """All states of one name."""
+
+    __slots__ = ("_rests", "name", "parts", "shut_out", "universe")
+
+    def __init__(
+        self,
+        name: str,
+        groups: Sequence[CandidateGroup],
+        ranges: Ranges,
+        shut_out: Sequence[CandidateGroup] = (),
+    ) -> None:
+        self.name = name
+        self.parts: list[Part] = []
+        shift = 0
+        for group in groups:
+            self.parts.append(Part(group, shift, ranges))
+            shift += group.columns.count
+        self.universe = (2 << shift) - 1
+        self.shut_out = shut_out
+        """Groups of channels that channel priority left out."""
+        self._rests: dict[str, int] = {}
+
+    def matching(self, query: Query) -> int:
+        """The candidates that a query asks for."""
+        states = 0
+        for part in self.parts:
+            states |= part.matching(query)
+        return states
+
+    def matching_rest(self, rest: str) -> int:
+        """The candidates that a dependency string asks for, by what follows the name; raises InvalidText."""
+        states = self._rests.get(rest)
+        if states is None:
+            states = self._rests[rest] = self.matching(read_rest(self.name, rest))
+        return states
+
+    def part_of(self, state: int) -> Part:
+        """The part to which one state belongs."""
+        for part in self.parts:
+            if state & part.mask:
+                return part
+        raise KeyError(state)
+
+    def record(self, state: int) -> RepoDataRecord:
+        """The record of one state."""
+        part = self.part_of(state)
+        return part.group.record(part.position_of(state))
+
+    def find(self, record: RepoDataRecord) -> int:
+        """The state that is this record (the same package file of the same channel), or 0."""
+        for part in self.parts:
+            if part.group.channel != record.channel or part.group.subdir != record.subdir:
+                continue
+            states = part.matching(Query("==" + record.version, StringMatch(record.build)))
+            for position in part.positions(states):
+                if is_same_file(part.group.record(position), record):
+                    return 1 << (position + part.shift + 1)
+        return 0
+
+    def versions(self, states: int) -> list[Version]:
+        """The distinct versions of the states, highest first."""
+        found: dict[Version, None] = {}
+        for part in self.parts:
+            for position in part.positions(states):
+                found[part.version_at(position)] = None
+        return sorted(found, reverse=True)
+
+
+def is_same_file(first: RepoDataRecord, second: RepoDataRecord) -> bool:
+    """Whether two records of one dist string in one channel subdir are the same package file."""
+    if first.dist != second.dist:
+        return False
+    for field in ("sha256", "md5"):
+        one, other = getattr(first, field), getattr(second, field)
+        if one and other:
+            return bool(one == other)
+    return True
