@@ -1,0 +1,103 @@
+"""Write packages that are made here into a channel's folder, with an `info/` for their files and record (CEP 34, 40)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kaa import __version__
+from kaa.archive.write import Source, SourceBytes, SourceFile, SourceLink, write_package
+from kaa.channels.python_config import PLACEHOLDER
+from kaa.models.package_info import IndexJson, LinkJson, PathEntry, PathsJson
+
+
+@dataclass
+class BuiltPackage:
+    """A package that is ready to be written, but for its build string."""
+
+    index: IndexJson
+    files: dict[str, Source]
+    placeholders: frozenset[str] = frozenset()
+    """The text files that hold the placeholder."""
+    link: LinkJson | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+    info_files: dict[str, bytes] = field(default_factory=dict)
+    """More files for info/, by their path below it."""
+
+    def write(self, channel: Path, *, level: int | None = None) -> Path:
+        """Write the package below its subdir in the folder of a channel, and answer its path."""
+        folder = channel / self.index.subdir
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{self.index.dist}.conda"
+        documents: dict[str, object] = {
+            "index.json": self.index,
+            "paths.json": PathsJson(paths=tuple(self._entries())),
+            "about.json": self.about,
+            "used_build_tool.json": {"name": "kaa", "version": __version__},
+        }
+        if self.link is not None:
+            documents["link.json"] = self.link
+        info = {f"info/{name}": _pretty(document) for name, document in documents.items()}
+        info |= {f"info/{name}": content for name, content in self.info_files.items()}
+        seconds = (self.index.timestamp or 0) // 1000
+        write_package(target, info, list(self.files.items()), level=level, timestamp=seconds)
+        return target
+
+    def _entries(self) -> list[PathEntry]:
+        return [self._entry(path, source) for path, source in sorted(self.files.items())]
+
+    def _entry(self, path: str, source: Source) -> PathEntry:
+        if isinstance(source, SourceLink):
+            target = self.files.get(posixpath.normpath(posixpath.join(posixpath.dirname(path), source.target)))
+            content = b"" if target is None else content_of(target)
+            return _path_entry(path, content, path_type="softlink")
+        content = content_of(source)
+        if path in self.placeholders:
+            return _path_entry(path, content, file_mode="text", prefix_placeholder=PLACEHOLDER)
+        return _path_entry(path, content)
+
+
+def _path_entry(path: str, content: bytes, **more: Any) -> PathEntry:
+    return PathEntry(path=path, sha256=hashlib.sha256(content).hexdigest(), size_in_bytes=len(content), **more)
+
+
+def content_of(source: Source) -> bytes:
+    """The bytes of a file that goes into a package; of a link, its target's name."""
+    match source:
+        case SourceFile(path, _):
+            return path.read_bytes()
+        case SourceBytes(content, _):
+            return content
+        case SourceLink(target):
+            return os.fsencode(target)
+        case _:
+            return source
+
+
+def digest_of(files: Mapping[str, Source], *more: str) -> str:
+    """The seven digits of a build string: equal for equal files and other facts."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for path, source in sorted(files.items()):
+        digest.update(f"{path}\0{type(source).__name__ == 'SourceLink'}\0".encode())
+        digest.update(hashlib.sha256(content_of(source)).digest())
+    for text in more:
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:7]
+
+
+def build_time(environ: Mapping[str, str]) -> int:
+    """When a package is made, in milliseconds: `$SOURCE_DATE_EPOCH` (in seconds) if that is set, else now."""
+    text = environ.get("SOURCE_DATE_EPOCH", "")
+    return int(text) * 1000 if text.isdigit() else int(time.time() * 1000)
+
+
+def _pretty(document: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2) + b"\n"
