@@ -9,10 +9,27 @@ True
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # not typing's: importing that would double the time of `kaa --version`
 if TYPE_CHECKING:
+    from kaa.api.cleaning import clean as clean
+    from kaa.api.cleaning import plan_clean as plan_clean
+    from kaa.api.environments import ChangeOptions as ChangeOptions
+    from kaa.api.environments import plan_create as plan_create
+    from kaa.api.environments import plan_explicit as plan_explicit
+    from kaa.api.environments import plan_install as plan_install
+    from kaa.api.environments import plan_remove as plan_remove
+    from kaa.api.environments import plan_update as plan_update
+    from kaa.api.execution import execute as execute
+    from kaa.api.execution import missing_packages as missing_packages
+    from kaa.api.explicit import fetch_explicit as fetch_explicit
+    from kaa.api.information import describe_installation as describe_installation
+    from kaa.api.listing import list_environments as list_environments
+    from kaa.api.listing import read_environment as read_environment
+    from kaa.api.removal import plan_environment_removal as plan_environment_removal
+    from kaa.api.removal import remove_environment as remove_environment
+    from kaa.api.searching import search_packages as search_packages
+    from kaa.api.session import Session as Session
+    from kaa.api.session import open_session as open_session
     from kaa.errors import KaaError as KaaError
     from kaa.models.match_spec import InvalidMatchSpec as InvalidMatchSpec
     from kaa.models.match_spec import MatchSpec as MatchSpec
@@ -23,10 +40,12 @@ if TYPE_CHECKING:
     from kaa.models.version import Version as Version
     from kaa.models.version_spec import InvalidVersionSpec as InvalidVersionSpec
     from kaa.models.version_spec import VersionSpec as VersionSpec
+    from kaa.transaction.plan import Transaction as Transaction
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "ChangeOptions": "kaa.api.environments",
     "InvalidMatchSpec": "kaa.models.match_spec",
     "InvalidVersion": "kaa.models.version",
     "InvalidVersionSpec": "kaa.models.version_spec",
@@ -35,8 +54,27 @@ _PUBLIC = {
     "PackageRecord": "kaa.models.record",
     "PrefixRecord": "kaa.models.prefix_record",
     "RepoDataRecord": "kaa.models.record",
+    "Session": "kaa.api.session",
+    "Transaction": "kaa.transaction.plan",
     "Version": "kaa.models.version",
     "VersionSpec": "kaa.models.version_spec",
+    "clean": "kaa.api.cleaning",
+    "describe_installation": "kaa.api.information",
+    "execute": "kaa.api.execution",
+    "fetch_explicit": "kaa.api.explicit",
+    "list_environments": "kaa.api.listing",
+    "missing_packages": "kaa.api.execution",
+    "open_session": "kaa.api.session",
+    "plan_clean": "kaa.api.cleaning",
+    "plan_create": "kaa.api.environments",
+    "plan_environment_removal": "kaa.api.removal",
+    "plan_explicit": "kaa.api.environments",
+    "plan_install": "kaa.api.environments",
+    "plan_remove": "kaa.api.environments",
+    "plan_update": "kaa.api.environments",
+    "read_environment": "kaa.api.listing",
+    "remove_environment": "kaa.api.removal",
+    "search_packages": "kaa.api.searching",
 }
 
 __all__ = ["__version__", *_PUBLIC]
@@ -45,6 +83,8 @@ __all__ = ["__version__", *_PUBLIC]
 def __getattr__(name: str) -> object:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'kaa' has no attribute {name!r}")
+    import importlib  # noqa: PLC0415 - only who asks for a name pays for it
+
     return getattr(importlib.import_module(_PUBLIC[name]), name)
 
 

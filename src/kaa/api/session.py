@@ -1,6 +1,6 @@
 """One explicit session owns everything that lives longer than a call: the HTTP client, the caches, what was detected.
 
-    with Session(config, reporter) as session:
+    with open_session(channels=["conda-forge"]) as session:
         transaction = plan_create(session, Path("envs/demo"), ["python=3.12", "numpy"])
         execute(session, transaction)
 
@@ -15,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 
 from kaa.config.options import Config
+from kaa.config.sources import load_config
 from kaa.config.values import channel_config, http_settings, index_settings
 from kaa.errors import KaaError
 from kaa.events import Reporter, silent
-from kaa.host.directories import home_directory
+from kaa.host.directories import default_root_prefix, home_directory
 from kaa.host.platform import current_subdir
 from kaa.host.virtual_packages import detect
 from kaa.index.index import Index, open_index
@@ -163,3 +164,27 @@ class Session:
     def home(self) -> Path:
         """The user's home directory."""
         return home_directory(self.environ)
+
+
+def open_session(
+    reporter: Reporter = silent,
+    *,
+    root_prefix: Path | None = None,
+    prefix: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    **options: object,
+) -> Session:
+    """A session configured as the command line would be: files, variables, and `options` in place of flags.
+
+    `options` are those of docs/reference/options.md by name; `channels` given here stand alone. `prefix` is the
+    environment whose own configuration counts.
+    """
+    variables = os.environ if environ is None else environ
+    config = load_config(
+        variables,
+        options,
+        root_prefix=root_prefix or default_root_prefix(variables),
+        prefix=prefix,
+        override_channels="channels" in options,
+    )
+    return Session(config, reporter, environ=variables)
