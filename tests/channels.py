@@ -1,7 +1,7 @@
 """One builder of real small packages and channels, independent of kaa's own readers and writers.
 
 channel = ChannelBuilder(tmp_path / "channel")
-channel.add(Package("tool", "1.0", files={"bin/tool": File(b"#!/opt/p/bin/python\\n", mode=0o755, placeholder="/opt/p")}))
+channel.add(Package("tool", "1.0", files={"bin/tool": File(b"#!/opt/p/x\\n", mode=0o755, placeholder="/opt/p")}))
 channel.write()                       # repodata.json and .zst in every subdir
 with serve(channel.folder) as server: # a real HTTP server on loopback
     ... server.url ...

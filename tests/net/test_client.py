@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaa.errors import KaaError
@@ -248,6 +248,7 @@ def test_retry_after_values(value: str, seconds: float | None) -> None:
     assert seconds_of_retry_after(value) == seconds
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_retry_after_is_a_pause_or_nothing(value: str) -> None:
     found = seconds_of_retry_after(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaa.net.proxies import Proxies, excepts, proxies_for, proxies_of_environment
@@ -63,6 +63,7 @@ def test_lower_case_wins_and_a_cgi_program_ignores_http_proxy() -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.text(min_size=1, max_size=30), st.integers(1, 65535))
 def test_any_exception_is_true_or_false(entry: str, host: str, port: int) -> None:
     assert excepts(entry, host, port) in (True, False)

@@ -84,29 +84,37 @@ class TarReader:
         self._global: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Member]:
-        extended: dict[str, str] = {}
         name = ""
         while True:
-            self._skip()
-            header = self._take_header(name)
-            if header is None:
+            try:
+                self._skip()
+                member = self._next_member()
+            except Damaged as error:
+                if name and not error.member:
+                    error.reason += f", after {printable(name)}"
+                raise
+            if member is None:
                 return
-            flag, size = header[156], _number(header[124:136], "size", name)
-            if flag in (_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK):
-                data = self._take_extension(size, name)
-                if flag == _PAX:
-                    extended.update(_parse_pax(data))
-                elif flag == _PAX_GLOBAL:
-                    self._global.update(_parse_pax(data))
-                else:
-                    extended["path" if flag == _LONG_NAME else "linkpath"] = _text(data.partition(b"\0")[0])
-                continue
-            member = _member(header, flag, size, {**self._global, **extended} if self._global else extended)
-            extended = {}
             name = member.name
             self._unread = member.size if member.kind == FILE else 0
             self._padding = -self._unread % HEADER
             yield member
+
+    def _next_member(self) -> Member | None:
+        """The next member, with what the extended headers before it say of it; None at the end."""
+        extended: dict[str, str] = {}
+        while (header := self._take_header()) is not None:
+            flag, size = header[156], _number(header[124:136], "size")
+            if flag not in (_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK):
+                return _member(header, flag, size, {**self._global, **extended} if self._global else extended)
+            data = self._take_extension(size)
+            if flag == _PAX:
+                extended.update(_parse_pax(data))
+            elif flag == _PAX_GLOBAL:
+                self._global.update(_parse_pax(data))
+            else:
+                extended["path" if flag == _LONG_NAME else "linkpath"] = _text(data.partition(b"\0")[0])
+        return None
 
     def content(self) -> bytes | memoryview:
         """The current member's whole content; the view is good until the next member is asked for."""
@@ -137,7 +145,7 @@ class TarReader:
             self._position += self._padding
             self._padding = 0
 
-    def _take_header(self, previous: str) -> bytes | None:
+    def _take_header(self) -> bytes | None:
         """The next header; None at the end."""
         if self._position + HEADER > len(self._buffer):
             self._fill(HEADER, at_start=True)
@@ -145,14 +153,13 @@ class TarReader:
         self._position += HEADER
         if header == _END:
             return None
-        stored = _number(header[148:156], "checksum", previous)
-        if sum(header) - sum(header[148:156]) + 256 != stored:
-            raise Damaged("a header's checksum is wrong", f"after {previous}" if previous else "")
+        if sum(header) - sum(header[148:156]) + 256 != _number(header[148:156], "checksum"):
+            raise Damaged("a header's checksum is wrong")
         return header
 
-    def _take_extension(self, size: int, previous: str) -> bytes:
+    def _take_extension(self, size: int) -> bytes:
         if size > MAX_EXTENSION:
-            raise Damaged(f"a name or header extension of {size} bytes", f"after {previous}" if previous else "")
+            raise Damaged(f"a name or header extension of {size} bytes")
         padded = size + -size % HEADER
         self._fill(padded)
         data = self._buffer[self._position : self._position + size]
@@ -180,15 +187,11 @@ class TarReader:
 
 
 def _member(header: bytes, flag: int, size: int, extended: dict[str, str]) -> Member:
-    name = _text(header[:100].partition(b"\0")[0])
-    if header[345] and header[257:262] == b"ustar" and header[263:265] == b"00":
-        folder = _text(header[345:500].partition(b"\0")[0])
-        name = f"{folder}/{name}"
-    link = _text(header[157:257].partition(b"\0")[0]) if header[157] else ""
-    mtime = _number(header[136:148], "time", name)
+    # Where there is a long name, the header's own is cut off, maybe in the middle of a character.
+    name = extended["path"] if "path" in extended else _name(header)
+    link = extended["linkpath"] if "linkpath" in extended else _text(header[157:257].partition(b"\0")[0])
+    mtime = _number(header[136:148], "time")
     if extended:
-        name = extended.get("path", name)
-        link = extended.get("linkpath", link)
         size = _decimal(extended.get("size"), size, "size", name)
         mtime = _decimal(extended.get("mtime"), mtime, "time", name)
         if any(key.startswith("GNU.sparse.") for key in extended):
@@ -196,26 +199,34 @@ def _member(header: bytes, flag: int, size: int, extended: dict[str, str]) -> Me
     kind = KINDS.get(flag, "unknown")
     if kind == FILE and name.endswith("/"):
         kind = DIRECTORY
-    return Member(name, kind, _number(header[100:108], "mode", name), mtime, size, link)
+    return Member(name, kind, _number(header[100:108], "mode"), mtime, size, link)
 
 
-def _number(field: bytes, what: str, member: str) -> int:
+def _name(header: bytes) -> str:
+    name = _text(header[:100].partition(b"\0")[0])
+    if header[345] and header[257:262] == b"ustar" and header[263:265] == b"00":
+        folder = _text(header[345:500].partition(b"\0")[0])
+        return f"{folder}/{name}"
+    return name
+
+
+def _number(field: bytes, what: str) -> int:
     """A number of a header: octal digits, or base 256 when the first bit is set."""
     if field[0] & 0x80:
         # All ones in the first byte: a negative number, which only a time can be.
         value = int.from_bytes(field[1:], "big") - (1 << 8 * (len(field) - 1) if field[0] == 0xFF else 0)
         if value >= 0 or what == "time":
             return value
-        raise Damaged(f"a header's {what} is negative", member)
+        raise Damaged(f"a header's {what} is negative")
     digits = field.partition(b"\0")[0].strip()
     if not digits:
         return 0
     if not digits.isdigit():
-        raise Damaged(f"a header's {what} is not a number", member)
+        raise Damaged(f"a header's {what} is not a number")
     try:
         return int(digits, 8)
     except ValueError:
-        raise Damaged(f"a header's {what} is not a number", member) from None
+        raise Damaged(f"a header's {what} is not a number") from None
 
 
 def _decimal(text: str | None, otherwise: int, what: str, member: str) -> int:
@@ -244,6 +255,11 @@ def _parse_pax(data: bytes) -> dict[str, str]:
             raise Damaged("an extended header is damaged")
         found[key.decode("utf-8", "replace")] = _text(value[:-1])
     return found
+
+
+def printable(text: str) -> str:
+    """A name from an archive as it can be shown: control characters and the like written as escapes."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 def _text(name: bytes) -> str:

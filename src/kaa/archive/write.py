@@ -64,7 +64,7 @@ Source: TypeAlias = SourceFile | SourceBytes | SourceLink | bytes
 
 def write_package(
     target: Path,
-    info_files: Mapping[str, bytes],
+    info_files: Mapping[str, Source],
     files: Iterable[tuple[str, Source]],
     *,
     level: int | None = None,
@@ -75,7 +75,7 @@ def write_package(
     Members are sorted, owned by nobody; their times are `timestamp` (in seconds), or those of the source files where
     it is None. `level` is zstd's (19) or bzip2's (9). The file appears complete or not at all.
     """
-    info = sorted((path, SourceBytes(content)) for path, content in info_files.items())
+    info = sorted(info_files.items(), key=lambda item: item[0])
     content = sorted(files, key=lambda item: item[0])
     for path, _ in info:
         if not path.startswith("info/"):
@@ -93,15 +93,9 @@ def write_package(
 
 def write_folder(target: Path, folder: Path, *, level: int | None = None, timestamp: int | None = None) -> None:
     """Write a package from a folder that holds it unpacked, info/ included."""
-    info_files: dict[str, bytes] = {}
-    files: list[tuple[str, Source]] = []
-    for path, source in iter_folder(folder):
-        if path == MADE_BY_THE_CLIENT:
-            continue
-        if path.startswith("info/") and isinstance(source, SourceFile):
-            info_files[path] = source.path.read_bytes()
-        else:
-            files.append((path, source))
+    found: dict[str, Source] = {path: source for path, source in iter_folder(folder) if path != MADE_BY_THE_CLIENT}
+    info_files = {path: source for path, source in found.items() if path.startswith("info/")}
+    files = [(path, source) for path, source in found.items() if path not in info_files]
     write_package(target, info_files, files, level=level, timestamp=timestamp)
 
 
