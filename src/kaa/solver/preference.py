@@ -91,17 +91,31 @@ class Preference:
         return self._choose_fewest(search)
 
     def _choose_fewest(self, search: Search) -> tuple[int, int] | None:
+        """Of the required names that nothing undecided depends on, the one with the fewest states."""
         allowed = search.partial.allowed
         names = self.opening.names
-        fewest = 0
-        best = -1
-        for number in search.partial.required:
-            mine = allowed[number]
-            if mine & (mine - 1):
-                count = mine.bit_count()
-                if best < 0 or count < fewest or (count == fewest and names[number] < names[best]):
-                    best, fewest = number, count
-        return None if best < 0 else (best, self.best(best, allowed[best]))
+        undecided = [
+            (allowed[number].bit_count(), names[number], number)
+            for number in search.partial.required
+            if allowed[number] & (allowed[number] - 1)
+        ]
+        if not undecided:
+            return None
+        undecided.sort()
+        for _, _, number in undecided:
+            if not self._is_needed_by_undecided(search, number):
+                break
+        else:
+            number = undecided[0][2]
+        return number, self.best(number, allowed[number])
+
+    def _is_needed_by_undecided(self, search: Search, number: int) -> bool:
+        allowed = search.partial.allowed
+        for implication in search.incoming[number]:
+            mine = allowed[implication.source]
+            if not implication.meet & ABSENT and not mine & ABSENT and mine & (mine - 1) and mine & implication.covered:
+                return True
+        return False
 
     # The best candidate of a name
 
