@@ -44,7 +44,9 @@ ORDER = (
 )
 """The order in which conda writes; keys that are not named here follow."""
 
-EMPTY_KEPT = frozenset({"build_number", "depends", "constrains", "files", "subdir", "requested_specs"})
+EMPTY_KEPT = frozenset(
+    {"name", "version", "build", "build_number", "depends", "constrains", "files", "subdir", "requested_specs"}
+)
 """Keys that are written though they hold nothing: conda's own readers want them."""
 
 NEVER_KEPT = frozenset({"auth", "token"})
@@ -76,12 +78,23 @@ def encode_record(record: PrefixRecord, previous: bytes | None = None) -> bytes:
     fields: dict[str, Any] = {key: getattr(record, name) for key, name in _FIELDS.items()}
     fields["channel"] = on_disk_channel(record)
     fields["url"] = split_credentials(record.url)[0]
+    fields["paths_data"] = {"paths_version": record.paths_data.paths_version, "paths": _paths(record)}
     fields["requested_spec"] = record.requested_spec or (record.requested_specs or ("None",))[0]
     ordered = {key: fields.pop(key) for key in ORDER if fields.get(key) or key in EMPTY_KEPT}
     ordered |= {key: value for key, value in fields.items() if value}
     if previous is not None:
         ordered |= _unknown_keys(previous)
     return msgspec.json.format(_ENCODER.encode(ordered), indent=2)
+
+
+def _paths(record: PrefixRecord) -> list[dict[str, Any]]:
+    """The paths as conda writes them: the type is never left out."""
+    entries = record.paths_data.paths
+    written: list[dict[str, Any]] = msgspec.to_builtins(entries)
+    return [
+        {"_path": entry.path, "path_type": entry.path_type, **fields}
+        for entry, fields in zip(entries, written, strict=True)
+    ]
 
 
 def on_disk_channel(record: RepoDataRecord) -> str:
