@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import msgspec
 import pytest
@@ -278,3 +280,19 @@ def test_spaces_in_the_text_make_no_difference(tmp_path: Path) -> None:
         write_index(tmp_path / "x.index", KEY, parse_repodata(text))
         found.append(contents(SubdirIndex(tmp_path / "x.index", KEY)))
     assert found[0] == found[1]
+
+
+def test_names_with_the_same_checksum(tmp_path: Path) -> None:
+    seen: dict[int, str] = {}
+    for number in range(1_000_000):
+        name = hashlib.sha256(b"%d" % number).hexdigest()[:20]
+        other = seen.setdefault(crc32(name.encode()), name)
+        if other != name:
+            break
+    else:
+        raise AssertionError("no two names with the same checksum")
+    path = tmp_path / "x.index"
+    documents = {f"{one}-1-0.conda": record(one) for one in (name, other, "alone")}
+    make_index(path, {"packages.conda": documents})
+    index = SubdirIndex(path, KEY)
+    assert {one: contents(index)[one][0][1]["name"] for one in (name, other)} == {name: name, other: other}

@@ -18,7 +18,7 @@ from kaa.events import Event, Reporter, StageAdvanced, StageFinished, StageStart
 from kaa.index.fetch import IndexSettings
 from kaa.index.query import find_near_names, find_records
 from kaa.index.subdir_data import SubdirData, SubdirGroup
-from kaa.index.subdir_source import Absent, Opened, SubdirSource, subdir_source
+from kaa.index.subdir_source import Absent, LocalSource, Opened, Sources, SubdirSource
 from kaa.models.channel import Channel
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
@@ -132,18 +132,12 @@ def open_index(
     A channel without one of the subdirs is fine; one without any raises ChannelNotFound.
     """
     chosen = tuple(dict.fromkeys(channels))
+    subdirs = tuple(dict.fromkeys(subdirs))
     report = _one_at_a_time(reporter)
     started = time.monotonic()
     report(StageStarted(STAGE, len(chosen) * len(subdirs)))
-    wanted = [
-        _Wanted(
-            channel,
-            subdir,
-            subdir_source(channel, subdir, cache_directory, client, settings or IndexSettings(), report),
-        )
-        for channel in chosen
-        for subdir in subdirs
-    ]
+    sources = Sources(cache_directory, client, settings or IndexSettings(), report)
+    wanted = [_Wanted(channel, subdir, sources.source(channel, subdir)) for channel in chosen for subdir in subdirs]
     opened = _open_all(wanted, report)
     _check_channels(chosen, wanted, opened, report)
     found = [(one, result) for one, result in zip(wanted, opened, strict=True) if isinstance(result, Opened)]
@@ -166,7 +160,7 @@ class _Wanted:
 
 
 def _open_all(wanted: Sequence[_Wanted], report: Reporter) -> list[Opened | Absent]:
-    """First what is at hand, then all others at once: most of their time is spent waiting for servers."""
+    """First what is on this machine, then all others at once: their time is spent waiting for servers."""
     found: dict[int, Opened | Absent] = {}
     for number, one in enumerate(wanted):
         fresh = one.source.find_fresh()
@@ -179,10 +173,11 @@ def _open_all(wanted: Sequence[_Wanted], report: Reporter) -> list[Opened | Abse
         report(StageAdvanced(STAGE, wanted[number].shown))
         return opened
 
+    for number, one in enumerate(wanted):
+        if number not in found and isinstance(one.source, LocalSource):
+            found[number] = open_one(number)
     missing = [number for number in range(len(wanted)) if number not in found]
-    if len(missing) == 1:
-        found[missing[0]] = open_one(missing[0])
-    elif missing:
+    if missing:
         # Loading it takes 10 ms (it brings logging along), which a run that finds all at hand need not spend.
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from array import array
 from collections.abc import Mapping, Sequence
 from itertools import chain, groupby
 from operator import itemgetter, methodcaller
@@ -129,7 +130,10 @@ def _write(stream: BinaryIO, key: bytes, by_name: Mapping[str, list[Run]], base_
     body.flush()
     facts = IndexFacts(base_url=base_url, record_count=sum(len(directory.lengths) for directory in directories))
     names_text = "".join(f"{name}\n" for name in names).encode("ascii")
-    _write_ends(stream, key, body, [bytes(body.checksums), bytes(places), names_text, msgspec.json.encode(facts)])
+    hashed = sorted((crc32(name.encode()), number) for number, name in enumerate(names))
+    hashes = array("I", [pair[0] for pair in hashed] + [pair[1] for pair in hashed]).tobytes()
+    parts = [bytes(body.checksums), bytes(places), names_text, hashes, msgspec.json.encode(facts)]
+    _write_ends(stream, key, body, parts)
 
 
 def _write_ends(stream: BinaryIO, key: bytes, body: _Body, parts: Sequence[bytes]) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,8 +84,8 @@ class CacheEntry:
         self.state_path = directory / f"{self.name}.state"
 
     def index_key(self, content: str) -> bytes:
-        """The key of the index of a document: its content, its address and the format of indexes."""
-        return hashlib.sha256(f"{FORMAT}\n{self.url}\n{content}".encode()).digest()
+        """The key of the index of a document: its content, its address, the format, and the order of bytes here."""
+        return hashlib.sha256(f"{FORMAT}\n{sys.byteorder}\n{self.url}\n{content}".encode()).digest()
 
     def body_path(self, content: str) -> Path:
         return self.directory / f"{self.name}-{content[:16]}.body"

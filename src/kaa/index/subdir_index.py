@@ -4,7 +4,8 @@ Layout (little-endian), written by `kaa.index.index_writer`:
 
     header   magic, format version, key of the source, places of the parts, checksums of header and tail
     body     the records' JSON, grouped by name; then per name a directory of its file names and record lengths
-    tail     a checksum for every page of the body; the places of the directories; the names, sorted; facts as JSON
+    tail     a checksum for every page of the body; the places of the directories; the names, sorted; the checksums
+             of the names, sorted, and whose they are; facts as JSON
 
 A reader maps the file. Opening it checks header and tail (a few hundred kilobytes); the pages of the body are checked
 when they are first read. Nothing here is trusted: a file of another format version, for another state of its source,
@@ -27,8 +28,8 @@ MAGIC = b"kaaindex"
 FORMAT = 1
 """Raised with every change of the layout, or of what is filed where."""
 PAGE = 1 << 14
-HEADER = struct.Struct("<8sI32sQQQQQII")
-"""magic, format, key, ends of: body, page checksums, directory places, names, facts; crc of the tail, of the header."""
+HEADER = struct.Struct("<8sI32sQQQQQQII")
+"""Magic, format and key; ends of body, page checksums, places, names, name checksums, facts; crc of tail, of header."""
 PLACE = struct.Struct("<QII")
 """Of a directory: its offset and length, and where its name ends among the names."""
 CRC = struct.Struct("<I")
@@ -61,6 +62,7 @@ class Layout:
     pages: int
     places: int
     names: int
+    hashes: int
     facts: int
 
 
@@ -85,8 +87,11 @@ class SubdirIndex:
         self._verified = bytearray((layout.pages - layout.body) // CRC.size)
         self._places = self._view[layout.pages : layout.places]
         self._names = self._view[layout.places : layout.names]
+        # In this machine's byte order, which is part of the key.
+        hashes = self._view[layout.names : layout.hashes].cast("I")
+        self._hashes, self._hashed = hashes[: len(hashes) // 2], hashes[len(hashes) // 2 :]
         try:
-            self.facts = _facts_decoder.decode(self._view[layout.names : layout.facts])
+            self.facts = _facts_decoder.decode(self._view[layout.hashes : layout.facts])
         except msgspec.MsgspecError as error:
             raise DamagedIndex(f"{path}: {error}") from error
 
@@ -138,12 +143,14 @@ class SubdirIndex:
 
     def _find_place(self, name: str) -> tuple[int, int] | None:
         wanted = name.encode()
-        numbers = range(len(self._places) // PLACE.size)
-        number = bisect_left(numbers, wanted, key=self._name)
-        if number == len(numbers) or self._name(number) != wanted:
-            return None
-        offset, length, _ = PLACE.unpack_from(self._places, number * PLACE.size)
-        return offset, length
+        checksum = crc32(wanted)
+        for number in range(bisect_left(self._hashes, checksum), len(self._hashes)):
+            if self._hashes[number] != checksum:
+                break
+            if self._name(self._hashed[number]) == wanted:
+                offset, length, _ = PLACE.unpack_from(self._places, self._hashed[number] * PLACE.size)
+                return offset, length
+        return None
 
     def _name(self, number: int) -> bytes:
         """The name at a place; each name ends with a line feed."""

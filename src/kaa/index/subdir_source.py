@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -56,24 +57,35 @@ class SubdirSource(Protocol):
         """The index anew, after the one that was handed out proved to be damaged."""
 
 
-def subdir_source(
-    channel: Channel, subdir: str, directory: Path, client: HttpClient, settings: IndexSettings, reporter: Reporter
-) -> SubdirSource:
-    """The source of a subdir: a folder of this machine, or a server."""
-    builder = _Builder(CacheEntry(directory, channel.subdir_url(subdir)), subdir, f"{channel.name}/{subdir}", reporter)
-    if channel.base_url.startswith("file:"):
-        return LocalSource(builder, Path(url_to_path(channel.subdir_url(subdir))))
-    return RemoteSource(builder, client, settings)
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Makes the sources of subdirs that share a cache and a client."""
+
+    directory: Path
+    client: HttpClient
+    settings: IndexSettings
+    reporter: Reporter
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    """Held while an index is built: two at once take twice the memory, and no less time."""
+
+    def source(self, channel: Channel, subdir: str) -> SubdirSource:
+        """The source of a subdir: a folder of this machine, or a server."""
+        entry = CacheEntry(self.directory, channel.subdir_url(subdir))
+        builder = _Builder(entry, subdir, f"{channel.name}/{subdir}", self)
+        if channel.base_url.startswith("file:"):
+            return LocalSource(builder, Path(url_to_path(channel.subdir_url(subdir))))
+        return RemoteSource(builder, self.client, self.settings)
 
 
 class _Builder:
     """Opens and builds the index files of one entry of the cache."""
 
-    def __init__(self, entry: CacheEntry, subdir: str, shown: str, reporter: Reporter) -> None:
+    def __init__(self, entry: CacheEntry, subdir: str, shown: str, sources: Sources) -> None:
         self.entry = entry
         self.shown = shown
-        self.report = reporter
+        self.report = sources.reporter
         self._subdir = subdir
+        self._turn = sources.turn
 
     def find(self, content: str) -> Opened | None:
         """The index of a document, when it is there and sound as far as a glance tells."""
@@ -86,7 +98,7 @@ class _Builder:
 
     def build(self, document: Path, source: str, content: str) -> None:
         """Make the index of a document. Raises RepodataInvalid."""
-        with _without_collections():
+        with self._turn, _without_collections():
             repodata = parse_repodata(read_document(document, source), source)
             offered = repodata.info.subdir if repodata.info else None
             if offered and offered != self._subdir:
