@@ -178,7 +178,7 @@ def _license(answer: Interpreter) -> dict[str, bytes]:
 
 def _run_copy(staged: Staged, *words: str) -> Completed:
     """Run the copy with nothing of this process's environment."""
-    return run([staged.folder / "bin/python3", "-I", *words], environ={}, cwd=staged.folder, timeout=300)
+    return run([staged.folder / "bin/python3", "-I", "-B", *words], environ={}, cwd=staged.folder, timeout=300)
 
 
 def _link_site_packages(staged: Staged, answer: Interpreter) -> None:
