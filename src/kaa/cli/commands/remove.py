@@ -28,7 +28,7 @@ from kaa.cli.prompt import DryRunEnds, confirm
 from kaa.cli.records import channel_names
 from kaa.cli.showing import plan_lines, result_json
 
-HELP = """Take packages out of an environment, with what needs them and what only they needed.
+HELP = """Take packages out of an environment, with what needs them.
 
 With --all the whole environment goes, its directory included."""
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force-remove", "--force", action="store_true", help="leave packages that need the removed ones, broken"
     )
-    parser.add_argument("--keep-unused", action="store_true", help="leave what only the removed packages needed")
+    parser.add_argument("--prune", action="store_true", help="take along what only the removed packages needed")
     add_channels(parser)
     add_solving(parser)
     add_frozen(parser)
@@ -52,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
     ignored(parser, "--features")
     ignored(parser, "--copy")
-    ignored(parser, "--prune")
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
@@ -69,7 +68,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     options = replace(
         options,
         no_deps=options.no_deps or arguments.force_remove,
-        prune=not (arguments.keep_unused or arguments.force_remove),
+        prune=arguments.prune and not arguments.force_remove,
     )
     return carry_out(session, plan_remove(session, prefix, names, options))
 
@@ -80,7 +79,8 @@ def remove_whole(session: Session, prefix: Path, command: str) -> int:
     plan = plan_environment_removal(session, prefix, command=command)
     names = channel_names(session)
     if not config.json and not (config.quiet and config.always_yes):
-        print("\n".join(["", *plan_lines(plan.transaction, (), names), ""]))
+        packages = plan_lines(plan.transaction, (), names) if plan.transaction.operations else []
+        print("\n".join(["", *packages, f"The environment goes with its directory: {prefix}", ""]))
     if config.dry_run and not config.json:
         raise DryRunEnds
     if not config.dry_run:
