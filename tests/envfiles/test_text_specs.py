@@ -16,7 +16,6 @@ from kaa.envfiles.text_specs import (
     specs_text,
 )
 from kaa.models.match_spec import MatchSpec
-from tests.models.strategies import match_specs
 
 MD5 = "0123456789abcdef" * 2
 SHA256 = "0123456789abcdef" * 4
@@ -110,7 +109,7 @@ def test_what_is_written_is_read(entries: list[tuple[str, tuple[str | None, str 
     assert parse_text_specs(text) == TextSpecs(entries=wanted, explicit=True, platform="linux-64")
 
 
-@given(st.lists(match_specs(), max_size=4))
+@given(st.lists(st.sampled_from(["numpy", "numpy >=2,<3", "c::x=1", "a=1=b", "a[build_number='>3']"]), max_size=4))
 def test_written_specs_are_read(texts: list[str]) -> None:
     specs = tuple(MatchSpec.parse(text) for text in texts)
     assert parse_text_specs(specs_text(specs)).specs == specs

@@ -26,19 +26,9 @@ class Usage(Exception):
 
 def dispatch(words: Sequence[str]) -> int:
     """Run one command line and answer the exit code; whatever goes wrong is told, not raised."""
-    as_json = "--json" in words
+    invocation = Invocation(words)
     try:
-        leading, rest = split_leading(words)
-        if not rest or rest[0] in ("-h", "--help", "help"):
-            print(overview())
-            return 0
-        command = find_command(rest[0])
-        if command is None:
-            return run_external(rest[0], rest[1:])
-        module = importlib.import_module(command.module)
-        arguments = parse(command, module, [*leading, *rest[1:]])
-        as_json = bool(getattr(arguments, "json", False))
-        return run(command, module, arguments)
+        return invocation.run()
     except SystemExit as error:
         # argparse has printed its message, or the help, already.
         return error.code if isinstance(error.code, int) else 1
@@ -46,18 +36,43 @@ def dispatch(words: Sequence[str]) -> int:
         print(f"kaa: {error}", file=sys.stderr)
         return 2
     except KaaError as error:
-        report_error(error, as_json=as_json or _variable_says_json())
+        report_error(error, as_json=invocation.wants_json())
         return error.exit_code
     except KeyboardInterrupt:
-        report_interrupt(as_json=as_json)
+        report_interrupt(as_json=invocation.wants_json())
         return 1
     except BrokenPipeError:
-        # Whoever read our output has enough; Python must not complain about it when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        raise
     except Exception as error:
-        report_crash(error, words, as_json=as_json)
+        report_crash(error, words, as_json=invocation.wants_json())
         return 1
+
+
+class Invocation:
+    """One command line on its way from words to an exit code."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+        self._arguments: argparse.Namespace | None = None
+
+    def run(self) -> int:
+        """Find the command, parse the rest, and run it."""
+        leading, rest = split_leading(self._words)
+        if not rest or rest[0] in ("-h", "--help", "help"):
+            print(overview())
+            return 0
+        command = find_command(rest[0])
+        if command is None:
+            return run_external(rest[0], rest[1:])
+        module = importlib.import_module(command.module)
+        self._arguments = parse(command, module, [*leading, *rest[1:]])
+        return run(command, module, self._arguments)
+
+    def wants_json(self) -> bool:
+        """Whether an error is to be told as JSON: a flag, or (as far as it was read) the configuration says so."""
+        if self._arguments is None:
+            return "--json" in self._words or _variable_says_json()
+        return bool(getattr(self._arguments, "json", False)) or _variable_says_json()
 
 
 def _variable_says_json() -> bool:

@@ -5,6 +5,7 @@ Nothing is imported before it is needed: `kaa --version` costs little more than 
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -18,6 +19,19 @@ CONDA_VERSION = "26.7.2"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: this process's) and answer the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = run(words)
+        # Whoever reads our output may be gone; that is to show here, not when Python ends.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has enough: no reason to complain, nor for Python to do so when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def run(words: list[str]) -> int:
+    """Run one command line, as far as its output finds a reader."""
     if words and words[0] in ("--version", "-V"):
         print(version_line(sys.argv[0]))
         return 0

@@ -106,9 +106,9 @@ def options_page() -> str:
 
 
 PREAMBLE = (
-    "Every option can be set in a condarc file (`kaa config --set`), by a variable `KAA_<NAME>` or "
-    "`CONDA_<NAME>` (kaa's own wins), and some on the command line. `kaa config --show-sources` tells where a value comes from. Options "
-    "marked *trusted* have no effect in files inside an environment, because packages can bring such files."
+    "Every option can be set in a condarc file (`kaa config --set`), by a variable `KAA_<NAME>` or `CONDA_<NAME>` "
+    "(kaa's own wins), and some on the command line. `kaa config --show-sources` tells where a value comes from. "
+    "Options marked *trusted* have no effect in files inside an environment, because packages can bring such files."
 )
 INERT = "These keys of conda's files are accepted and kept; kaa has no use for them."
 
