@@ -86,6 +86,10 @@ class House:
             check=False,
         )
 
+    def start(self, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+        """Run any program with the variables of this process."""
+        return subprocess.run(words, cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
 
 class RealShell(NamedTuple):
     """How to run a script in a shell of this machine."""
