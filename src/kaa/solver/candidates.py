@@ -7,8 +7,8 @@ dozen dependency strings, so that each distinct string is kept once, with the se
 
 >>> record = RepoDataRecord(name="six", version="1.17.0", build="py_0", depends=("python >=3.9",))
 >>> columns = columns_of([record])
->>> decode_texts(columns.versions), [need.name for need in columns.depends], columns.depends[0].texts
-(['1.17.0'], ['python'], ['>=3.9'])
+>>> decode_texts(columns.versions), [(need.name, need.texts) for need in decode_needs(columns.depends)]
+(['1.17.0'], [('python', ['>=3.9'])])
 """
 
 from __future__ import annotations
@@ -17,31 +17,39 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
+from kaa.models.invalid_text import InvalidText
+from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.models.version import InvalidVersion, Version
-from kaa.solver.ranges import pack_key
+from kaa.solver.ranges import EVERYTHING, Ranges, pack_key
 
-COLUMNS_VERSION = 2
+COLUMNS_VERSION = 3
 """Of the layout of `Columns`: what was stored with another number is made anew."""
 
 ABSENT = 1
 """The state "not installed": bit 0 of every set of states. Candidate number i (from 0) is bit i + 1."""
 
 
+Ask: TypeAlias = tuple[str, tuple[bytes, ...]] | None
+"""What a dependency string asks of a name: a build string ("" for any) and version bounds; None: read the text."""
+
+
 class Need(msgspec.Struct, array_like=True, frozen=True):
     """All distinct dependency strings on one name: `texts` without the name, and the candidates that carry each.
 
-    `sets` are little-endian integers; bit i + 1 stands for the candidate at position i. A string whose name does not
-    stand at its beginning (`channel::name`) is kept whole, under the name "".
+    `sets` are little-endian integers; bit i + 1 stands for the candidate at position i. `asks` say what most of the
+    texts mean, so that they need not be read again. A string whose name does not stand at its beginning
+    (`channel::name`) is kept whole, under the name "".
     """
 
     name: str
     texts: list[str]
     sets: list[bytes]
+    asks: list[Ask]
 
 
 class Columns(msgspec.Struct, array_like=True, frozen=True):
@@ -60,8 +68,9 @@ class Columns(msgspec.Struct, array_like=True, frozen=True):
     featured_keys: list[bytes]
     version_runs: list[int]
     featured: int
-    depends: list[Need]
-    constrains: list[Need]
+    depends: msgspec.Raw
+    """Encoded `Need`s, as in `constrains`; they are decoded when a candidate is needed, most names never are."""
+    constrains: msgspec.Raw
     versions: msgspec.Raw
     ties: msgspec.Raw
     build_numbers: msgspec.Raw
@@ -115,21 +124,30 @@ class CandidateSource(Protocol):
 class RecordGroup:
     """A group made from records in memory."""
 
-    __slots__ = ("_columns", "_order", "_records", "channel", "name", "rank", "subdir")
+    __slots__ = ("_columns", "_order", "_ranges", "_records", "channel", "name", "rank", "subdir")
 
-    def __init__(self, name: str, channel: str, subdir: str, rank: int, records: Sequence[RepoDataRecord]) -> None:
+    def __init__(
+        self,
+        name: str,
+        channel: str,
+        subdir: str,
+        rank: int,
+        records: Sequence[RepoDataRecord],
+        ranges: Ranges | None = None,
+    ) -> None:
         self.name = name
         self.channel = channel
         self.subdir = subdir
         self.rank = rank
         self._records = records
+        self._ranges = ranges
         self._columns: Columns | None = None
         self._order: list[int] = []
 
     @property
     def columns(self) -> Columns:
         if self._columns is None:
-            self._columns = columns_of(self._records)
+            self._columns = columns_of(self._records, self._ranges)
             self._order = decode_numbers(self._columns.order)
         return self._columns
 
@@ -147,9 +165,10 @@ class RecordSource:
         for rank, (channel, records) in enumerate(channels.items()):
             for record in records:
                 grouped.setdefault(record.name, {}).setdefault((rank, channel, record.subdir), []).append(record)
+        ranges = Ranges()
         self._groups: dict[str, tuple[RecordGroup, ...]] = {
             name: tuple(
-                RecordGroup(name, channel, subdir, rank, places[rank, channel, subdir])
+                RecordGroup(name, channel, subdir, rank, places[rank, channel, subdir], ranges)
                 for rank, channel, subdir in sorted(places)
             )
             for name, places in grouped.items()
@@ -180,8 +199,13 @@ def split_dependency(text: str) -> tuple[str, str]:
     return match[1].lower(), text[match.end() :].strip()
 
 
-def columns_of(records: Sequence[RepoDataRecord]) -> Columns:
-    """The columns of the records that one channel subdir offers under one name."""
+def columns_of(records: Sequence[RepoDataRecord], ranges: Ranges | None = None) -> Columns:
+    """The columns of the records that one channel subdir offers under one name.
+
+    Who makes the columns of many names saves time with one `ranges` for all: most version ranges are common.
+    """
+    if ranges is None:
+        ranges = Ranges()
     ranks, unreadable_versions = rank_versions({record.version for record in records})
     keys = []
     for place, record in enumerate(records):
@@ -201,15 +225,15 @@ def columns_of(records: Sequence[RepoDataRecord]) -> Columns:
         featured_keys=[packed[text] for (featured, text), _ in reversed(runs) if featured],
         version_runs=[length for _, length in runs],
         featured=sum(length for (featured, _), length in runs if not featured),
-        depends=needs_of([record.depends for record in ordered]),
-        constrains=needs_of([record.constrains for record in ordered]),
+        depends=encode(needs_of([record.depends for record in ordered], ranges)),
+        constrains=encode(needs_of([record.constrains for record in ordered], ranges)),
         versions=encode([text for (_, text), _ in runs]),
         ties=encode([length for _, length in ties]),
         build_numbers=encode([-number for number, _ in ties]),
         builds=encode([record.build for record in ordered]),
         timestamps=encode([record.timestamp or 0 for record in ordered]),
         order=encode([key[-1] for key in keys]),
-        extras=extras_of(ordered),
+        extras=extras_of(ordered, ranges),
         flags=sets_of([record.flags for record in ordered]),
         unreadable=sorted(
             (record.dist, unreadable_versions[record.version])
@@ -257,29 +281,70 @@ def pack(positions: Sequence[int]) -> bytes:
     return bytes(packed)
 
 
-def needs_of(texts_of_each: Sequence[Sequence[str]]) -> list[Need]:
+def needs_of(texts_of_each: Sequence[Sequence[str]], ranges: Ranges) -> list[Need]:
     """The distinct dependency strings by the name they ask for."""
-    by_name: dict[str, tuple[list[str], list[bytes]]] = {}
+    by_name: dict[str, tuple[list[str], list[bytes], list[Ask]]] = {}
     for text, states in sets_of(texts_of_each).items():
         name, rest = split_dependency(text)
-        texts, sets = by_name.setdefault(name, ([], []))
+        texts, sets, asks = by_name.setdefault(name, ([], [], []))
         texts.append(rest)
         sets.append(states)
+        asks.append(ask_of(name, rest, ranges))
     return [Need(name, *by_name[name]) for name in sorted(by_name)]
 
 
-def extras_of(ordered: Sequence[RepoDataRecord]) -> dict[str, list[Need]]:
+def ask_of(name: str, rest: str, ranges: Ranges) -> Ask:
+    """What a dependency string means, if that can be said with a build string and bounds."""
+    if not name or "[" in rest:
+        return None
+    try:
+        version, build = read_plain(rest)
+        bounds = EVERYTHING if version is None else ranges.bounds(version)
+    except InvalidText:
+        return None
+    return None if bounds is None else (build, bounds)
+
+
+PLAIN_REST = re.compile(
+    r"(?P<version>(?:[<>]=?|==|!=|~=|=)?[0-9A-Za-z._+!*-]+(?:[,|](?:[<>]=?|==|!=|~=|=)?[0-9A-Za-z._+!*-]+)*)"
+    r"(?:\s+(?P<build>[0-9A-Za-z._+*]+))?"
+)
+"""The usual shapes of a dependency string after its name: a version range, and perhaps a build string."""
+
+
+def read_plain(rest: str) -> tuple[str | None, str]:
+    """The version range (None for any) and the build string ("" for any) that follow a name; raises InvalidText."""
+    if not rest or rest == "*":
+        return None, ""
+    match = PLAIN_REST.fullmatch(rest)
+    # `=1.8 build` is one exact version in practice; the full parser knows such things.
+    if match is not None and (match["build"] is None or rest[0] != "=" or rest[1] == "="):
+        version, build = match["version"], match["build"]
+    else:
+        spec = MatchSpec.parse(f"x {rest}", lenient=True)
+        version = None if spec.version is None else str(spec.version)
+        build = None if spec.build is None else str(spec.build)
+    return None if version == "*" else version, "" if build is None or build == "*" else build
+
+
+def extras_of(ordered: Sequence[RepoDataRecord], ranges: Ranges) -> dict[str, list[Need]]:
     """The dependency strings that each extra adds (CEP 44)."""
     groups = sorted({group for record in ordered for group in record.extra_depends})
-    return {group: needs_of([record.extra_depends.get(group, ()) for record in ordered]) for group in groups}
+    return {group: needs_of([record.extra_depends.get(group, ()) for record in ordered], ranges) for group in groups}
 
 
-def encode(values: Sequence[int] | Sequence[str]) -> msgspec.Raw:
+def encode(values: Sequence[int] | Sequence[str] | Sequence[Need]) -> msgspec.Raw:
     return msgspec.Raw(msgspec.msgpack.encode(values))
 
 
 numbers_decoder = msgspec.msgpack.Decoder(list[int])
 texts_decoder = msgspec.msgpack.Decoder(list[str])
+needs_decoder = msgspec.msgpack.Decoder(list[Need])
+
+
+def decode_needs(raw: msgspec.Raw) -> list[Need]:
+    """A column of dependency strings."""
+    return needs_decoder.decode(raw)
 
 
 def decode_numbers(raw: msgspec.Raw) -> list[int]:

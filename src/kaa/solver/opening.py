@@ -10,15 +10,16 @@ of `name` need what the extra adds. Conditions (CEP 43) are more terms in the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from kaa.models.condition import And, Condition, Leaf
 from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.models.virtual_package import VirtualPackage
-from kaa.solver.candidates import ABSENT, CandidateGroup, CandidateSource, Need, RecordGroup
+from kaa.solver.candidates import ABSENT, Ask, CandidateGroup, CandidateSource, Need, RecordGroup
 from kaa.solver.incompatibility import Implication, Incompatibility
 from kaa.solver.ranges import Ranges
 from kaa.solver.reasons import Conditional, Constrains, Depends, Pinned, Unreadable
@@ -35,8 +36,8 @@ INSTALLED_RANK = 1 << 30
 MOST_ALTERNATIVES = 64
 """A condition that unfolds into more alternatives than this is taken for unreadable."""
 
-Row = tuple[int, str]
-"""States of a name, and what follows the name in a dependency string that they carry."""
+Row: TypeAlias = tuple[int, str, Ask]
+"""States of a name, what follows the name in a dependency string that they carry, and what that is known to ask."""
 
 
 @dataclass(slots=True)
@@ -194,17 +195,19 @@ class Opening:
     def _rows(self, implication: Implication, states: NameStates) -> list[tuple[int, int]]:
         """The rows that were postponed; a dependency string that cannot be read makes its candidates impossible."""
         rows = []
-        for carriers, rest in implication.pending:
-            assert isinstance(rest, str)
-            row = self._row(implication, states, carriers, rest)
+        for carriers, asked in implication.pending:
+            assert isinstance(asked, tuple)
+            row = self._row(implication, states, carriers, *asked)
             if row is not None:
                 rows.append(row)
         return rows
 
-    def _row(self, implication: Implication, states: NameStates, carriers: int, rest: str) -> tuple[int, int] | None:
+    def _row(
+        self, implication: Implication, states: NameStates, carriers: int, rest: str, ask: Ask
+    ) -> tuple[int, int] | None:
         constrains = isinstance(implication.reason, Constrains)
         try:
-            allows = states.matching_rest(rest)
+            allows = states.matching_ask(rest, ask)
         except InvalidText as error:
             if not constrains:
                 self._disable(implication.source, carriers, dependency_text(states.name, rest), error.message)
@@ -251,7 +254,7 @@ class Opening:
         """All dependency strings of a name."""
         found: dict[tuple[str, bool], Unopened] = {}
         for part in states.parts:
-            for constrains, needs in ((False, part.columns.depends), (True, part.columns.constrains)):
+            for constrains, needs in ((False, part.depends), (True, part.constrains)):
                 for need in needs:
                     asked = found.get((need.name, constrains))
                     if asked is None:
@@ -262,10 +265,12 @@ class Opening:
     def _imply(self, number: int, name: str, constrains: bool, rows: list[Row]) -> None:
         """While the name is one of the states of a row, the other is as the text of the row says."""
         simple = rows
-        if not name or any("[" in rest for _, rest in rows):
-            simple = [row for row in rows if not self._imply_irregular(number, name, constrains, *row)]
-            if not simple:
-                return
+        for _, _, ask in rows:
+            if ask is None:
+                simple = [row for row in rows if not self._imply_irregular(number, name, constrains, row[0], row[1])]
+                if not simple:
+                    return
+                break
         target = self.number_of(name)
         if target == number:
             self._imply_itself(number, constrains, simple)
@@ -273,13 +278,13 @@ class Opening:
         implication = self._implication(number, target, constrains)
         if implication.resolved:
             states = self.states(target)
-            for carriers, rest in simple:
-                row = self._row(implication, states, carriers, rest)
+            for carriers, rest, ask in simple:
+                row = self._row(implication, states, carriers, rest, ask)
                 if row is not None:
                     implication.add(*row)
         else:
-            for carriers, rest in simple:
-                implication.postpone(carriers, rest)
+            for carriers, rest, ask in simple:
+                implication.postpone(carriers, (rest, ask))
         self.search.fresh.append(implication)
 
     def _implication(self, number: int, target: int, constrains: bool) -> Implication:
@@ -295,7 +300,7 @@ class Opening:
     def _imply_itself(self, number: int, constrains: bool, rows: list[Row]) -> None:
         """A package that asks for something of its own name: what does not meet it is impossible."""
         states = self.states(number)
-        for carriers, rest in rows:
+        for carriers, rest, _ in rows:
             try:
                 impossible = carriers & ~states.matching_rest(rest)
             except InvalidText as error:
@@ -394,7 +399,7 @@ class Opening:
         package = self.number_of(name)
         for part in self.states(package).parts:
             for need in part.columns.extras.get(extra, ()):
-                for carriers, rest in rows_of(need, part.shift):
+                for carriers, rest, _ in rows_of(need, part.shift):
                     self._add_of_extra(number, package, carriers, dependency_text(need.name, rest))
 
     def _add_of_extra(self, number: int, package: int, carriers: int, text: str) -> None:
@@ -416,10 +421,10 @@ class Opening:
 
 def rows_of(need: Need, shift: int) -> list[Row]:
     """The distinct dependency strings on a name, with the states that carry them."""
-    from_bytes: Callable[[bytes, str], int] = int.from_bytes  # type: ignore[assignment]
-    if not shift:
-        return [(from_bytes(packed, "little"), text) for text, packed in zip(need.texts, need.sets, strict=True)]
-    return [(from_bytes(packed, "little") << shift, text) for text, packed in zip(need.texts, need.sets, strict=True)]
+    packed = [int.from_bytes(each, "little") for each in need.sets]
+    if shift:
+        packed = [states << shift for states in packed]
+    return list(zip(packed, need.texts, need.asks, strict=True))
 
 
 def dependency_text(name: str, rest: str) -> str:

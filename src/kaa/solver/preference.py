@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TypeAlias
 
 from kaa.models.invalid_text import InvalidText
@@ -57,6 +58,12 @@ class Preference:
         self._direct: set[int] = set()
         self._next_wish = 0
         self._conflicts = 0
+        self._seen = -1
+        """How much of the trail is known to the heap; -1: start again."""
+        self._heap: list[tuple[int, str, int]] = []
+        """Undecided names by the number of their states; entries that no longer hold are passed over."""
+        self._blocked: dict[int, dict[int, None]] = {}
+        """Undecided names that wait for the decision on a name that needs them."""
         self._highest: dict[tuple[str, str], Highest] = {}
 
     def wish(self, wishes: Iterable[Wish]) -> None:
@@ -78,6 +85,7 @@ class Preference:
         if search.effort.conflicts != self._conflicts:
             self._conflicts = search.effort.conflicts
             self._next_wish = 0
+            self._seen = -1
         wishes = self._wishes
         while self._next_wish < len(wishes):
             wish = wishes[self._next_wish]
@@ -93,29 +101,44 @@ class Preference:
     def _choose_fewest(self, search: Search) -> tuple[int, int] | None:
         """Of the required names that nothing undecided depends on, the one with the fewest states."""
         allowed = search.partial.allowed
+        self._follow(search)
+        heap = self._heap
+        while heap:
+            count, _, number = heappop(heap)
+            mine = allowed[number]
+            if not mine & (mine - 1) or mine.bit_count() != count:
+                continue
+            source = needed_by_undecided(search, number)
+            if source < 0:
+                return number, self.best(number, mine)
+            self._blocked.setdefault(source, {})[number] = None
+        # Whatever is left depends on each other.
         names = self.opening.names
-        undecided = [
-            (allowed[number].bit_count(), names[number], number)
-            for number in search.partial.required
-            if allowed[number] & (allowed[number] - 1)
-        ]
-        if not undecided:
+        left = {number for blocked in self._blocked.values() for number in blocked}
+        counted = [(allowed[number].bit_count(), names[number], number) for number in left if several(allowed[number])]
+        if not counted:
             return None
-        undecided.sort()
-        for _, _, number in undecided:
-            if not self._is_needed_by_undecided(search, number):
-                break
-        else:
-            number = undecided[0][2]
+        number = min(counted)[2]
         return number, self.best(number, allowed[number])
 
-    def _is_needed_by_undecided(self, search: Search, number: int) -> bool:
-        allowed = search.partial.allowed
-        for implication in search.incoming[number]:
-            mine = allowed[implication.source]
-            if not implication.meet & ABSENT and not mine & ABSENT and mine & (mine - 1) and mine & implication.covered:
-                return True
-        return False
+    def _follow(self, search: Search) -> None:
+        """Take note of the names that changed since the last choice; after a conflict, of all required ones."""
+        partial = search.partial
+        if self._seen < 0:
+            self._heap.clear()
+            self._blocked.clear()
+            changed: Iterable[int] = partial.required
+        else:
+            changed = dict.fromkeys(partial.names[self._seen :])
+        self._seen = len(partial.names)
+        for number in changed:
+            self._push(partial.allowed[number], number)
+            for waiting in self._blocked.pop(number, ()):
+                self._push(partial.allowed[waiting], waiting)
+
+    def _push(self, mine: int, number: int) -> None:
+        if not mine & ABSENT and mine & (mine - 1):
+            heappush(self._heap, (mine.bit_count(), self.opening.names[number], number))
 
     # The best candidate of a name
 
@@ -225,6 +248,22 @@ class Preference:
         return min(found)[-1]
 
 
+def several(allowed: int) -> bool:
+    """Whether a required name has several states left."""
+    return not allowed & ABSENT and allowed & (allowed - 1) != 0
+
+
+def needed_by_undecided(search: Search, number: int) -> int:
+    """A required name with several states left, some of which depend on this name; -1 if there is none."""
+    allowed = search.partial.allowed
+    for implication in search.incoming[number]:
+        mine = allowed[implication.source]
+        # What only constrains a name (and so allows its absence) does not need it.
+        if not mine & ABSENT and mine & (mine - 1) and mine & implication.covered and not implication.meet & ABSENT:
+            return implication.source
+    return -1
+
+
 def is_better(one: Highest, other: Highest, *, lowest: bool) -> bool:
     """Whether a dependency with this highest version is to be preferred."""
     if one is None or other is None:
@@ -238,11 +277,7 @@ def shared_dependencies(ties: Sequence[Tie]) -> list[str]:
     """The names that all candidates of the tie depend on, those included that are not allowed."""
     shared: set[str] | None = None
     for tie in ties:
-        own = {
-            need.name
-            for need in tie.part.columns.depends
-            if need.name and not tie.everything & ~carriers(need, tie.part)
-        }
+        own = {need.name for need in tie.part.depends if need.name and not tie.everything & ~carriers(need, tie.part)}
         shared = own if shared is None else shared & own
     return sorted(shared or ())
 
@@ -258,7 +293,7 @@ def carriers(need: Need, part: Part) -> int:
 def texts_on(tie: Tie, name: str) -> list[tuple[int, tuple[str, ...]]]:
     """The allowed candidates of a tie by the dependency strings on one name that they carry."""
     classes: list[tuple[int, tuple[str, ...]]] = [(tie.allowed, ())]
-    for need in tie.part.columns.depends:
+    for need in tie.part.depends:
         if need.name != name:
             continue
         for text, packed in zip(need.texts, need.sets, strict=True):

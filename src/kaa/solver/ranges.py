@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 
+from kaa.models.string_match import StringMatch
 from kaa.models.version import Key, Version
 from kaa.models.version_spec import HIGHEST, LOWEST, VersionSpec, fuzzy_bounds
 
@@ -49,17 +50,26 @@ def pack_number(number: int) -> bytes:
 ZERO = pack_number(0)
 LOWEST_PACKED = pack_key(LOWEST)
 HIGHEST_PACKED = pack_key(HIGHEST)
+EVERYTHING = (LOWEST_PACKED, HIGHEST_PACKED)
 
 
 class Ranges:
-    """What version ranges mean, each worked out once."""
+    """What version ranges (and patterns for build strings) mean, each worked out once."""
 
-    __slots__ = ("_clauses", "_keys", "_ranges")
+    __slots__ = ("_clauses", "_keys", "_patterns", "_ranges")
 
     def __init__(self) -> None:
         self._ranges: dict[str, tuple[bytes, ...] | None] = {}
         self._clauses: dict[str, tuple[bytes, ...] | None] = {}
         self._keys: dict[str, bytes] = {}
+        self._patterns: dict[str, StringMatch] = {}
+
+    def pattern(self, text: str) -> StringMatch:
+        """What a build string has to be."""
+        pattern = self._patterns.get(text)
+        if pattern is None:
+            pattern = self._patterns[text] = StringMatch(text)
+        return pattern
 
     def bounds(self, text: str) -> tuple[bytes, ...] | None:
         """Where matching begins and ends, in turn; None when the texts of versions count. Raises InvalidVersionSpec."""

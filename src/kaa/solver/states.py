@@ -7,7 +7,6 @@ inside of that, and records are decoded only for specs that ask for more than th
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -20,14 +19,8 @@ from kaa.models.record import RepoDataRecord
 from kaa.models.string_match import StringMatch
 from kaa.models.version import Version
 from kaa.models.version_spec import VersionSpec
-from kaa.solver.candidates import CandidateGroup, decode_numbers, decode_texts
-from kaa.solver.ranges import Ranges
-
-PLAIN_REST = re.compile(
-    r"(?P<version>(?:[<>]=?|==|!=|~=|=)?[0-9A-Za-z._+!*-]+(?:[,|](?:[<>]=?|==|!=|~=|=)?[0-9A-Za-z._+!*-]+)*)"
-    r"(?:\s+(?P<build>[0-9A-Za-z._+*]+))?"
-)
-"""The usual shapes of a dependency string after its name: a version range, and perhaps a build string."""
+from kaa.solver.candidates import Ask, CandidateGroup, Need, decode_needs, decode_numbers, decode_texts, read_plain
+from kaa.solver.ranges import EVERYTHING, Ranges
 
 
 class Query:
@@ -57,22 +50,13 @@ def query_of(spec: MatchSpec) -> Query:
     return Query(version, spec.build, None if simple else spec)
 
 
-ANYTHING = Query(None, None)
-
-
 def read_rest(name: str, rest: str) -> Query:
     """What a dependency string asks for, given what follows its name; raises InvalidText."""
-    if not rest or rest == "*":
-        return ANYTHING
-    match = PLAIN_REST.fullmatch(rest)
-    if match is not None:
-        version, build = match["version"], match["build"]
-        # `=1.8 build` is one exact version in practice; the full parser knows such things.
-        if build is None or version[0] != "=" or version[1] == "=":
-            return Query(
-                None if version == "*" else version, None if build is None or build == "*" else StringMatch(build)
-            )
-    return query_of(MatchSpec.parse(f"{name} {rest}" if rest[0] != "[" else name + rest, lenient=True))
+    if "[" in rest:
+        text = name + rest if rest[0] == "[" else f"{name} {rest}"
+        return query_of(MatchSpec.parse(text, lenient=True))
+    version, build = read_plain(rest)
+    return Query(version, StringMatch(build) if build else None)
 
 
 class Part:
@@ -80,6 +64,8 @@ class Part:
 
     __slots__ = (
         "_builds",
+        "_constrains",
+        "_depends",
         "_ranges",
         "_starts",
         "_tie_numbers",
@@ -103,11 +89,27 @@ class Part:
         """The candidates without track_features."""
         self._ranges = ranges
         self._starts = [0, *accumulate(columns.version_runs)]
+        self._depends: list[Need] | None = None
+        self._constrains: list[Need] | None = None
         self._versions: list[str] | None = None
         self._builds: list[str] | None = None
         self._timestamps: list[int] | None = None
         self._tie_starts: list[int] = []
         self._tie_numbers: list[int] = []
+
+    @property
+    def depends(self) -> list[Need]:
+        """The distinct dependency strings of these candidates, by name."""
+        if self._depends is None:
+            self._depends = decode_needs(self.columns.depends)
+        return self._depends
+
+    @property
+    def constrains(self) -> list[Need]:
+        """The distinct constraints of these candidates, by name."""
+        if self._constrains is None:
+            self._constrains = decode_needs(self.columns.constrains)
+        return self._constrains
 
     def matching(self, query: Query) -> int:
         """The candidates that a query asks for."""
@@ -138,10 +140,16 @@ class Part:
             states = self._where(states, [spec.matches(record(position)) for position in self.positions(states)])
         return states
 
+    def asked(self, build: str, bounds: tuple[bytes, ...]) -> int:
+        """The candidates with a build string (in "" any) and a version within bounds."""
+        states = self.mask if bounds == EVERYTHING else self._within(bounds)
+        return self._with_build(states, self._ranges.pattern(build)) if build and states else states
+
     def _with_version(self, text: str) -> int:
         bounds = self._ranges.bounds(text)
-        if bounds is None:
-            return self._with_version_text(VersionSpec(text))
+        return self._with_version_text(VersionSpec(text)) if bounds is None else self._within(bounds)
+
+    def _within(self, bounds: tuple[bytes, ...]) -> int:
         columns = self.columns
         states = within(bounds, columns.keys, self._starts, len(columns.keys))
         if columns.featured_keys:
@@ -167,7 +175,17 @@ class Part:
             self._builds = decode_texts(self.columns.builds)
         builds = self._builds
         matches = build.matches
-        return self._where(states, [matches(builds[position]) for position in self.positions(states)])
+        shift = self.shift
+        left = states >> (shift + 1)
+        found = 0
+        end = 0
+        while left:
+            skip = (left & -left).bit_length()
+            end += skip
+            left >>= skip
+            if matches(builds[end - 1]):
+                found |= 1 << end
+        return found << shift
 
     def _where(self, states: int, holds: Sequence[bool]) -> int:
         """The states for which it holds."""
@@ -275,6 +293,18 @@ class NameStates:
         states = self._rests.get(rest)
         if states is None:
             states = self._rests[rest] = self.matching(read_rest(self.name, rest))
+        return states
+
+    def matching_ask(self, rest: str, ask: Ask) -> int:
+        """The same for a dependency string of which it is known what it asks."""
+        states = self._rests.get(rest)
+        if states is None:
+            if ask is None:
+                return self.matching_rest(rest)
+            states = 0
+            for part in self.parts:
+                states |= part.asked(*ask)
+            self._rests[rest] = states
         return states
 
     def part_of(self, state: int) -> Part:
