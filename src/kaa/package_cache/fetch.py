@@ -22,6 +22,7 @@ from urllib.parse import unquote
 import msgspec
 
 from kaa.archive.extract import extract, temporary_beside
+from kaa.archive.read import BadArchive
 from kaa.events import Event, Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warned, silent
 from kaa.host.files import remove_tree
 from kaa.host.hashing import hash_file
@@ -221,7 +222,7 @@ class Fetching:
         temporary = temporary_beside(target)
         try:
             unpacked = extract(
-                archive, temporary, subdir=record.subdir, complete=lambda made: self._finish(made, record)
+                archive, temporary, subdir=record.subdir, complete=lambda made: self._finish(made, record, archive)
             )
             self._put_in_place(temporary, target)
         except BaseException:
@@ -232,7 +233,11 @@ class Fetching:
         package = self.cache.package_at(target, record)
         return dataclasses.replace(package, archive=archive)
 
-    def _finish(self, made: Path, record: RepoDataRecord) -> None:
+    def _finish(self, made: Path, record: RepoDataRecord, archive: Path) -> None:
+        """Complete what was just unpacked, and refuse it when it is not what its own list of files says."""
+        damage = find_damage(ExtractedPackage(made, record, archive, made.parent / BYTECODE), self.check)
+        if damage is not None:
+            raise BadArchive(str(archive), f"it {damage.reason}, against its own list of files,", damage.path)
         write_record(made, completed(record, made) if self.bare else record)
 
     def _put_in_place(self, temporary: Path, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -14,21 +15,32 @@ from kaa.package_cache.extracted_package import ExtractedPackage, UnreadablePack
 Check: TypeAlias = Literal["none", "sizes", "hashes"]
 
 
-def find_damage(package: ExtractedPackage, check: Check = "sizes") -> str | None:
-    """What is wrong with an unpacked package, in one sentence; None when nothing was found."""
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is wrong with an unpacked package: the path, and what is the matter with it."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}"
+
+
+def find_damage(package: ExtractedPackage, check: Check = "sizes") -> Damage | None:
+    """The first thing that is wrong with an unpacked package; None when nothing was found."""
     if check == "none":
         return None
     if not (package.directory / "info" / "index.json").is_file():
-        return "info/index.json is missing"
+        return Damage("info/index.json", "is missing")
     try:
         entries = package.paths()
     except UnreadablePackage as error:
-        return error.reason
+        return Damage("info", f"cannot be used: {error.reason}")
     root = f"{package.directory}{os.sep}"
     for entry in entries:
         damage = _damage_of(root + entry.path, entry, check)
         if damage:
-            return f"{entry.path} {damage}"
+            return Damage(entry.path, damage)
     return None
 
 
@@ -38,7 +50,8 @@ def _damage_of(path: str, entry: PathEntry, check: Check) -> str | None:
     except OSError:
         # Empty directories and the like were not always packed.
         return None if entry.path_type == "directory" else "is missing"
-    if entry.path_type != "hardlink" or not stat.S_ISREG(found.st_mode):
+    # A link that was packed as a file is that file's content; a real link was checked when it was unpacked.
+    if entry.path_type == "directory" or not stat.S_ISREG(found.st_mode):
         return None
     if entry.size_in_bytes is not None and found.st_size != entry.size_in_bytes:
         return f"has {found.st_size} bytes instead of {entry.size_in_bytes}"
