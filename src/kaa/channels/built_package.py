@@ -16,7 +16,7 @@ import msgspec
 from kaa import __version__
 from kaa.archive.write import Source, SourceBytes, SourceFile, SourceLink, write_package
 from kaa.channels.python_config import PLACEHOLDER
-from kaa.models.package_info import IndexJson, LinkJson, PathEntry, PathsJson
+from kaa.models.package_info import IndexJson, LinkJson
 
 LEVEL = 12
 """How hard zstd tries: 19 would make a Python package a tenth smaller, and take ten times as long."""
@@ -40,14 +40,16 @@ class BuiltPackage:
         folder = channel / self.index.subdir
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{self.index.dist}.conda"
+        # Readers of other programs insist on some keys even where the value is the usual one.
+        index = {"build_number": 0, "depends": [], **msgspec.to_builtins(self.index)}
         documents: dict[str, object] = {
-            "index.json": self.index,
-            "paths.json": PathsJson(paths=tuple(self._entries())),
+            "index.json": index,
+            "paths.json": {"paths_version": 1, "paths": [self._entry(*item) for item in sorted(self.files.items())]},
             "about.json": self.about,
             "used_build_tool.json": {"name": "kaa", "version": __version__},
         }
         if self.link is not None:
-            documents["link.json"] = self.link
+            documents["link.json"] = {"package_metadata_version": 1, **msgspec.to_builtins(self.link)}
         info = {f"info/{name}": _pretty(document) for name, document in documents.items()}
         info |= {f"info/{name}": content for name, content in self.info_files.items()}
         seconds = (self.index.timestamp or 0) // 1000
@@ -56,22 +58,16 @@ class BuiltPackage:
         )
         return target
 
-    def _entries(self) -> list[PathEntry]:
-        return [self._entry(path, source) for path, source in sorted(self.files.items())]
-
-    def _entry(self, path: str, source: Source) -> PathEntry:
+    def _entry(self, path: str, source: Source) -> dict[str, Any]:
+        content = content_of(source)
+        entry: dict[str, Any] = {"_path": path, "path_type": "hardlink"}
         if isinstance(source, SourceLink):
+            entry["path_type"] = "softlink"
             target = self.files.get(posixpath.normpath(posixpath.join(posixpath.dirname(path), source.target)))
             content = b"" if target is None else content_of(target)
-            return _path_entry(path, content, path_type="softlink")
-        content = content_of(source)
-        if path in self.placeholders:
-            return _path_entry(path, content, file_mode="text", prefix_placeholder=PLACEHOLDER)
-        return _path_entry(path, content)
-
-
-def _path_entry(path: str, content: bytes, **more: Any) -> PathEntry:
-    return PathEntry(path=path, sha256=hashlib.sha256(content).hexdigest(), size_in_bytes=len(content), **more)
+        elif path in self.placeholders:
+            entry |= {"file_mode": "text", "prefix_placeholder": PLACEHOLDER}
+        return entry | {"sha256": hashlib.sha256(content).hexdigest(), "size_in_bytes": len(content)}
 
 
 def content_of(source: Source) -> bytes:

@@ -97,6 +97,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     """1, or 3 for a record that belongs under `v3`."""
     run_exports: Json
+    verified: bool = False
+    """Whether it has been unpacked, too."""
 
 
 class Cache(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +148,9 @@ def _index_subdir(
     now = clock()
     entries: dict[str, Entry] = {}
     left_out: list[LeftOut] = []
-    fresh = {path.name: pool.submit(_read_entry, path, verify=verify) for path in files if not _is_known(path, known)}
+    fresh = {
+        path.name: pool.submit(_read_entry, path, verify=verify) for path in files if not _is_known(path, known, verify)
+    }
     for path in files:
         if path.name not in fresh:
             entries[path.name] = known[path.name]
@@ -154,12 +158,18 @@ def _index_subdir(
             try:
                 entries[path.name] = _with_first_seen(fresh[path.name].result(), first_seen, now)
             except (BadArchive, OSError) as error:
-                left_out.append(LeftOut(path, error.reason if isinstance(error, BadArchive) else str(error)))
+                left_out.append(LeftOut(path, _reason(error)))
         reporter(StageAdvanced(stage, path.name))
     _write_index(folder, entries)
     _write_cache(folder / CACHE_NAME, entries, now)
     reporter(StageFinished(stage, time.monotonic() - started))
     return IndexedSubdir(folder.name, len(entries), len(fresh) - len(left_out), tuple(left_out))
+
+
+def _reason(error: BadArchive | OSError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"{error.reason} ({error.member})" if error.member else error.reason
 
 
 # -- one package ------------------------------------------------------------------------------------------------------
@@ -191,7 +201,12 @@ def _read_entry(path: Path, *, verify: bool) -> Entry:
         record |= _in_brackets(index)
     run_exports = _read_run_exports(path, info.get("info/run_exports.json"))
     return Entry(
-        size=found.st_size, mtime_ns=found.st_mtime_ns, record=record, revision=revision, run_exports=run_exports
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        record=record,
+        revision=revision,
+        run_exports=run_exports,
+        verified=verify,
     )
 
 
@@ -294,9 +309,9 @@ def _write_cache(path: Path, entries: Mapping[str, Entry], now: float) -> None:
     write_atomic(path, msgspec.json.encode(Cache(version=CACHE_VERSION, entries=kept), order="sorted"))
 
 
-def _is_known(path: Path, known: Mapping[str, Entry]) -> bool:
+def _is_known(path: Path, known: Mapping[str, Entry], verified: bool) -> bool:
     entry = known.get(path.name)
-    if entry is None:
+    if entry is None or entry.verified < verified:
         return False
     found = path.stat()
     return (entry.size, entry.mtime_ns) == (found.st_size, found.st_mtime_ns)
