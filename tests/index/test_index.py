@@ -143,7 +143,7 @@ def test_the_newer_revision_before_the_older(tmp_path: Path, reader: Reader) -> 
         "b": ("b-1-0.tar.bz2", "v3"),
         "c": ("c-1-0.conda", None),
     }
-    assert any("1 packages in the archive format .whl" in remark for remark in reader.remarks)
+    assert any("1 packages in the archive format 'whl'" in remark for remark in reader.remarks)
 
 
 def test_removed_records_are_not_offered(tmp_path: Path, reader: Reader) -> None:
@@ -181,11 +181,11 @@ def test_packages_elsewhere(tmp_path: Path, reader: Reader, base_url: str, expec
         ("a-2-0.conda", None, "Expected `object`"),
         ("a-2-0.conda", record("a", "2", depends="python"), "Expected `array | null`"),
         ("a-2-0.conda", record("a", "2", timestamp="now"), "Expected `int | float | null`"),
-        ("a-2-0.conda", record("b", "2"), "the record is of b-2-0"),
-        ("a-2-0.conda", record("a", "3"), "the record is of a-3-0"),
-        ("a-2-0.conda", record("a", "2", "../../x"), "the record is of a-2-../../x"),
-        ("a-2.conda", record("a", "2"), "the record is of a-2-0"),
-        ("a-2-0.zip", record("a", "2"), "the record is of a-2-0"),
+        ("a-2-0.conda", record("b", "2"), "the record is of 'b-2-0'"),
+        ("a-2-0.conda", record("a", "3"), "the record is of 'a-3-0'"),
+        ("a-2-0.conda", record("a", "2", "../../x"), "the record is of 'a-2-../../x'"),
+        ("a-2.conda", record("a", "2"), "the record is of 'a-2-0'"),
+        ("a-2-0.zip", record("a", "2"), "the record is of 'a-2-0'"),
     ],
 )
 def test_one_bad_record_spoils_nothing_else(
@@ -200,6 +200,41 @@ def test_one_bad_record_spoils_nothing_else(
         assert [one.dist for one in index.records("b")] == ["b-1-0"]
     [remark] = reader.remarks
     assert f"/noarch: the record of {file_name} is left out: " in remark and reason in remark
+
+
+def test_a_record_under_the_name_of_another(tmp_path: Path, reader: Reader) -> None:
+    """The dist string is the same, but it is not this name's."""
+    fields = {"name": "a", "version": "b-1", "build": "0"}
+    write_repodata(tmp_path / "channel", "noarch", {"packages.conda": {"a-b-1-0.conda": fields}})
+    with reader.open(str(tmp_path / "channel")) as index:
+        assert index.records("a-b") == index.records("a") == []
+    [remark] = reader.remarks
+    assert "the record of a-b-1-0.conda is left out" in remark
+
+
+def test_texts_of_the_channel_do_not_reach_the_terminal_raw(tmp_path: Path, reader: Reader) -> None:
+    escape = "\x1b[31m"
+    document = {
+        "info": {"repodata_revisions": {f"v4{escape}": {"n_packages": 1, "message": escape}}},
+        "packages.conda": {"a-1-0.conda": record(f"a{escape}"), f"b{escape}-1-0.conda": record("b")},
+        "v3": {f"odd{escape}": {"c-1-0": record("c")}},
+    }
+    write_repodata(tmp_path / "channel", "noarch", document)
+    with reader.open(str(tmp_path / "channel")) as index:
+        assert index.records("a") == []
+    assert len(reader.remarks) == 4
+    assert all(remark.isprintable() for remark in reader.remarks)
+    write_repodata(tmp_path / "channel", "noarch", {"info": {"subdir": escape}})
+    with pytest.raises(RepodataInvalid) as caught:
+        reader.dists(str(tmp_path / "channel"))
+    assert caught.value.message.isprintable()
+
+
+def test_packages_of_a_server_are_not_files_of_this_machine(tmp_path: Path, reader: Reader) -> None:
+    document = {"info": {"base_url": "FILE:///etc"}, "packages.conda": {"a-1-0.conda": record("a")}}
+    write_repodata(tmp_path / "channel", "noarch", document)
+    with serve(tmp_path / "channel") as server, pytest.raises(RepodataInvalid, match="files of this machine"):
+        reader.dists(server.url)
 
 
 @pytest.mark.parametrize("scheme", ["file", "http"])
@@ -285,7 +320,7 @@ def test_offline_with_nothing_at_hand(tmp_path: Path, reader: Reader) -> None:
 
 def test_a_document_for_another_subdir(tmp_path: Path, reader: Reader) -> None:
     write_repodata(tmp_path / "channel", "noarch", {"info": {"subdir": "win-64"}})
-    with pytest.raises(RepodataInvalid, match="for the subdir win-64, not for noarch"):
+    with pytest.raises(RepodataInvalid, match="for the subdir 'win-64', not for noarch"):
         reader.dists(str(tmp_path / "channel"))
 
 

@@ -85,13 +85,13 @@ def test_sections_in_order_of_preference() -> None:
         ("conda", True, ["a-1-0.conda"]),
         ("tar.bz2", True, ["a-1-0.tar.bz2"]),
     ]
-    assert repodata.unusable() == {"the archive format .whl": 2}
+    assert repodata.unusable() == {"the archive format 'whl'": 2}
 
 
 def test_revisions_that_cannot_be_read_are_counted() -> None:
     revisions = {"v3": {"n_packages": 5}, "v4": {"n_packages": 7, "message": "newer"}, "v5": {}}
     repodata = parse_repodata(document(info={"repodata_revisions": revisions}))
-    assert repodata.unusable() == {"the repodata revision v4": 7, "the repodata revision v5": 0}
+    assert repodata.unusable() == {"the repodata revision 'v4'": 7, "the repodata revision 'v5'": 0}
 
 
 def test_channel_relations() -> None:

@@ -27,6 +27,7 @@ class SubdirData:
         self.subdir = subdir
         self._source = source
         self._opened = opened
+        self._packages = self._packages_url()
         self._report = reporter
         self._new_columns: dict[str, NameColumns] = {}
         self._noted: set[str] = set()
@@ -107,12 +108,11 @@ class SubdirData:
             self._note(file_name, str(error))
             return None
         if record.name != name or file_name not in (f"{record.dist}.conda", f"{record.dist}.tar.bz2"):
-            self._note(file_name, f"the record is of {record.dist}")
+            self._note(file_name, f"the record is of {record.dist!a}")
             return None
         return record
 
-    @property
-    def _packages(self) -> str:
+    def _packages_url(self) -> str:
         """The address of the folder of the packages."""
         return packages_url(self.channel.subdir_url(self.subdir), self._opened.index.facts.base_url)
 
@@ -144,6 +144,7 @@ class SubdirData:
                 shown, f"it vanished while it was read: {opened.reason}", hints=("run the command again",)
             )
         self._opened = opened
+        self._packages = self._packages_url()
 
 
 class SubdirGroup:

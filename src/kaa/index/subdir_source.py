@@ -20,7 +20,7 @@ from kaa.index.kept_columns import KeptColumns
 from kaa.index.repodata_cache import CacheEntry, CacheState
 from kaa.index.subdir_index import DamagedIndex, SubdirIndex
 from kaa.models.channel import Channel, url_to_path
-from kaa.models.repodata import RepodataInvalid, parse_repodata
+from kaa.models.repodata import RepodataInvalid, packages_url, parse_repodata
 from kaa.net.client import HttpClient
 from kaa.net.transport import HostUnreachable, IncompleteBody
 
@@ -102,7 +102,8 @@ class _Builder:
             repodata = parse_repodata(read_document(document, source), source)
             offered = repodata.info.subdir if repodata.info else None
             if offered and offered != self._subdir:
-                raise RepodataInvalid(source, f"it is for the subdir {offered}, not for {self._subdir}")
+                raise RepodataInvalid(source, f"it is for the subdir {offered!a}, not for {self._subdir}")
+            packages_url(self.entry.url, repodata.info.base_url if repodata.info else None)
             remarks = write_index(self.entry.index_path(content), self.entry.index_key(content), repodata)
             del repodata
         for remark in remarks:

@@ -112,13 +112,13 @@ class RepoData(msgspec.Struct, frozen=True, kw_only=True):
     def unusable(self) -> dict[str, int]:
         """What is offered and cannot be used here: format or revision → how many packages, 0 for an unknown number."""
         found = {
-            f"the archive format .{extension}": len(records)
+            f"the archive format {extension!a}": len(records)
             for extension, records in (self.v3 or {}).items()
             if extension not in EXTENSIONS and records
         }
         for revision, info in ((self.info and self.info.repodata_revisions) or {}).items():
             if revision not in READABLE_REVISIONS:
-                found[f"the repodata revision {revision}"] = info.n_packages or 0
+                found[f"the repodata revision {revision!a}"] = info.n_packages or 0
         return found
 
 
@@ -153,6 +153,8 @@ def parse_repodata(text: Buffer, source: str = "repodata.json") -> RepoData:
 def packages_url(subdir_url: str, base_url: str | None) -> str:
     """The folder of a subdir's packages, without a trailing slash: `base_url` resolved, or the subdir itself (CEP 15).
 
+    Raises RepodataInvalid when a server points to files of this machine.
+
     >>> packages_url("https://host/chan/linux-64", "../../pkgs"), packages_url("https://host/chan/linux-64", "/pkgs/")
     ('https://host/pkgs', 'https://host/pkgs')
     """
@@ -167,6 +169,8 @@ def packages_url(subdir_url: str, base_url: str | None) -> str:
     else:
         joined = base_url if base_url.startswith("/") else f"/{path}/{base_url}"
         resolved = f"{scheme}://{authority}{_without_dots(joined)}"
+    if resolved[:5].lower() == "file:" and scheme != "file":
+        raise RepodataInvalid(subdir_url, "its base_url points to files of this machine")
     return split_credentials(resolved)[0].rstrip("/")
 
 
