@@ -7,10 +7,12 @@ the copy is run and must be independent of the original.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from kaa.channels.elf import ElfImage
 from kaa.channels.interpreter import Interpreter, ask_interpreter
 from kaa.channels.python_files import Staged, import_names, stage_interpreter
 from kaa.errors import KaaError
-from kaa.events import Note, Reporter, silent
+from kaa.events import Reporter, StageFinished, StageStarted, silent
 from kaa.host.process import Completed, run
 from kaa.models.package_info import IndexJson
 
@@ -105,18 +107,20 @@ def package_python(
     answer = ask_interpreter(interpreter)
     subdir = _supported_subdir(answer)
     with TemporaryDirectory(prefix="kaa-python-") as temporary:
-        staged = stage_interpreter(answer, Path(temporary).resolve() / "prefix", environ.get("LD_LIBRARY_PATH", ""))
-        _link_site_packages(staged, answer)
-        _check_independence(staged, answer, environ)
-        files: dict[str, Source] = dict(iter_folder(staged.folder))
+        folder = Path(temporary).resolve() / "prefix"
+        with _stage(reporter, "Copying"):
+            staged = stage_interpreter(answer, folder, environ.get("LD_LIBRARY_PATH", ""))
+            _link_site_packages(staged, answer)
+        with _stage(reporter, "Trying the copy"):
+            _check_independence(staged, answer, environ)
         depends = (f"__glibc >={'.'.join(map(str, staged.least_glibc))}",) if staged.least_glibc else ()
-        digest = digest_of(files, subdir, *depends)
-        _compile(staged, answer)
-        files = dict(iter_folder(staged.folder))
+        digest = digest_of(dict(iter_folder(folder)), subdir, *depends)
+        with _stage(reporter, "Compiling"):
+            _compile(staged, answer)
         index = IndexJson(
             name="python",
             version=answer.full_version,
-            build=f"h{digest}_0_{f'cp{answer.minor}t'.replace('.', '') if answer.free_threaded else 'cpython'}",
+            build=f"h{digest}_0_{_implementation(answer)}",
             build_number=0,
             depends=depends,
             subdir=subdir,
@@ -124,23 +128,26 @@ def package_python(
             timestamp=build_time(environ),
             python_site_packages_path=_site_packages_path(staged, answer),
         )
-        package = BuiltPackage(
-            index,
-            files,
-            frozenset(staged.placeholders),
-            about={
-                "summary": "The Python programming language",
-                "home": "https://www.python.org/",
-                "license": "PSF-2.0",
-                "extra": {"carried_libraries": sorted(staged.carried)},
-            },
-            info_files=_license(answer),
-        )
-        path = package.write(channel, level=level)
-    notes = tuple(staged.notes)
-    for note in notes:
-        reporter(Note(note))
-    return PackagedPython(path, answer, tuple(sorted(staged.carried)), notes)
+        about = {
+            "summary": "The Python programming language",
+            "home": "https://www.python.org/",
+            "license": "PSF-2.0",
+            "extra": {"carried_libraries": sorted(staged.carried)},
+        }
+        files: dict[str, Source] = dict(iter_folder(folder))
+        placeholders = frozenset(staged.placeholders)
+        package = BuiltPackage(index, files, placeholders, about=about, info_files=_license(answer))
+        with _stage(reporter, "Writing"):
+            path = package.write(channel, level=level)
+    return PackagedPython(path, answer, tuple(sorted(staged.carried)), tuple(staged.notes))
+
+
+@contextlib.contextmanager
+def _stage(reporter: Reporter, name: str) -> Iterator[None]:
+    started = time.monotonic()
+    reporter(StageStarted(name))
+    yield
+    reporter(StageFinished(name, time.monotonic() - started))
 
 
 def _supported_subdir(answer: Interpreter) -> str:
@@ -157,6 +164,11 @@ def _supported_subdir(answer: Interpreter) -> str:
     if subdir is None:
         raise CannotPackage(answer.executable, f"its machine (number {image.machine}) has no platform name in conda")
     return subdir
+
+
+def _implementation(answer: Interpreter) -> str:
+    """The end of the build string, by which packages for one kind of Python choose it."""
+    return f"cp{answer.minor.replace('.', '')}t" if answer.free_threaded else "cpython"
 
 
 def _site_packages_path(staged: Staged, answer: Interpreter) -> str | None:

@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 from kaa.archive.write import Source, SourceBytes, SourceFile
 from kaa.channels.built_package import BuiltPackage, digest_of
-from kaa.channels.pep440 import NotConvertible, conda_name, conda_version
+from kaa.channels.pep440 import conda_name, conda_version
 from kaa.channels.python_config import PLACEHOLDER
 from kaa.channels.requirements import (
     Dependencies,
@@ -38,7 +38,6 @@ from kaa.channels.requirements import (
 from kaa.channels.tags import Build, builds_of
 from kaa.channels.wheel_file import BadWheel, Wheel, is_script_of_data, read_wheel
 from kaa.errors import KaaError
-from kaa.events import Note, Reporter, silent
 from kaa.models.match_spec import MatchSpec
 from kaa.models.package_info import IndexJson, LinkJson, NoArchLink
 from kaa.models.subdir import is_windows
@@ -78,7 +77,6 @@ def package_wheel(
     subdir: str,
     v3: bool = False,
     python: str | None = None,
-    reporter: Reporter = silent,
     level: int | None = None,
 ) -> PackagedWheel:
     """Write the packages that a wheel becomes into the folder of a channel (which is not indexed).
@@ -104,8 +102,6 @@ def package_wheel(
                     raise BadWheel(wheel, error.reason, error.entry_point) from error
                 notes |= dict.fromkeys(dependencies.notes)
                 paths.append(package.write(channel, level=level))
-    for note in notes:
-        reporter(Note(f"{wheel.name}: {note}"))
     return PackagedWheel(wheel, tuple(paths), tuple(notes))
 
 
