@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from kaa.errors import KaaError
 from kaa.models.match_spec import MatchSpec
 from kaa.solver.candidates import ABSENT, CandidateSource
-from kaa.solver.explain import Explanation
+from kaa.solver.explain import Explanation, spell
 from kaa.solver.states import NameStates
 
 
@@ -105,6 +105,6 @@ def packages_not_found(
                 hints[f"use one of these names: {', '.join(near)}"] = None
             hints["add a channel that has it"] = None
             continue
-        lines.append(f"No channel offers {spec}. {what_there_is(states)}")
+        lines.append(f"No channel offers {spell(spec)}. {what_there_is(states)}")
         hints[f"ask for {name} without a version, or for one of these"] = None
     return PackagesNotFound([str(spec) for spec in missing], lines, tuple(hints))

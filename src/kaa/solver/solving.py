@@ -238,7 +238,7 @@ class Solving:
                 attempt.run()
             except NoSolution as smaller:
                 best, proof = attempt, smaller.proof
-        return explain(proof, best.opening)
+        return explain(proof, best.opening, list(self.named))
 
 
 def exact_spec(record: RepoDataRecord) -> MatchSpec:
