@@ -124,6 +124,20 @@ def test_a_switch_takes_the_left_environments_variables_off() -> None:
     assert leave(leave(second))["FOO"] == "mine"
 
 
+def test_a_row_of_switches_takes_every_left_environment_off() -> None:
+    third = enter(enter(enter({**FRESH, "FOO": "mine", "GONE": "x"}, A), B), C)
+    assert third["FOO"] == "mine"
+    assert "GONE" not in third
+    assert leave(third)["FOO"] == "b's foo"
+    assert leave(leave(third))["FOO"] == "a's foo"
+    assert leave(leave(leave(third)))["FOO"] == "mine"
+
+
+def test_a_switch_above_a_stack_shows_what_is_beneath_the_stack() -> None:
+    above = enter(enter(enter({**FRESH, "FOO": "mine"}, A), B, stack=True), C)
+    assert (above["FOO"], above["BAR"]) == ("a's foo", "c's bar")
+
+
 def test_a_stacked_environment_sees_the_variables_beneath() -> None:
     second = enter(enter(FRESH, A), C, stack=True)
     assert (second["FOO"], second["BAR"]) == ("a's foo", "c's bar")
@@ -472,6 +486,9 @@ class Walk(RuleBasedStateMachine):
         self.before: list[dict[str, str]] = []
         self.prompts: list[str] = []
         self.prompt = "$ "
+        self.own = own
+        self.live: list[tuple[str, ...]] = [()]
+        """The environments that lie over each other at each level, the lowest first."""
         self.states = {f"/e{index}": state(f"/e{index}", item) for index, item in enumerate(variables)}
 
     def take(self, actions: tuple[ShellAction, ...]) -> None:
@@ -490,6 +507,8 @@ class Walk(RuleBasedStateMachine):
         if new.prefix != active_prefix(self.environ):
             self.before.append(self.environ)
             self.prompts.append(self.prompt)
+            beneath = self.live[-1] if stack else self.live[-1][:-1]
+            self.live.append((*beneath, new.prefix))
         self.take(plan_activate(self.environ, new, self.current(), KAA, PLAIN, stack=stack))
         assert {name: self.environ.get(name) for name in new.variables} == new.variables
 
@@ -500,6 +519,7 @@ class Walk(RuleBasedStateMachine):
         assert current is not None
         self.take(plan_deactivate(self.environ, current, self.states[back] if back else None, KAA, PLAIN))
         assert self.environ == self.before.pop()
+        self.live.pop()
         assert self.prompt == self.prompts.pop()
 
     @precondition(lambda self: self.before)
@@ -517,6 +537,14 @@ class Walk(RuleBasedStateMachine):
     def levels_are_counted(self) -> None:
         if hasattr(self, "environ"):
             assert level_of(self.environ) == len(self.before)
+
+    @invariant()
+    def only_the_environments_at_hand_count(self) -> None:
+        if hasattr(self, "environ"):
+            expected: dict[str, str | None] = {**dict.fromkeys(NAMES), **self.own}
+            for prefix in self.live[-1]:
+                expected |= self.states[prefix].variables
+            assert {name: self.environ.get(name) for name in NAMES} == expected
 
 
 TestWalk = Walk.TestCase

@@ -185,6 +185,12 @@ def test_other_commands_pass_through(house: House, shell: RealShell) -> None:
     assert b"usage: kaa shell" in done.stdout
 
 
+def test_kaa_alone_tells_what_there_is(house: House, shell: RealShell) -> None:
+    done = shell.run(house, [shell.strict, shell.load(), "kaa"])
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"usage: kaa COMMAND" in done.stdout
+
+
 def test_the_exit_status_of_other_commands(house: House, shell: RealShell) -> None:
     if shell is XONSH:
         pytest.skip("xonsh raises an exception instead")

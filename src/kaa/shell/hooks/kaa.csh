@@ -2,7 +2,9 @@
 # that run kaa itself. csh has no functions; all names that this file sets are taken away at its end.
 
 set __kaa_verb = ""
-if ( $#argv > 0 ) set __kaa_verb = "$argv[1]:q"
+if ( $#argv > 0 ) then
+    set __kaa_verb = "$argv[1]:q"
+endif
 set __kaa_text = ( )
 
 switch ( "$__kaa_verb:q" )
