@@ -65,9 +65,9 @@ ONE_CHANNEL = [
     ("team", "s3://bucket/deep/team", "team"),
     ("/srv/channel", "file:///srv/channel", "file:///srv/channel"),
     ("/srv/channel/noarch", "file:///srv/channel", "file:///srv/channel"),
-    ("./channel", "file:///work/here/channel", "file:///work/here/channel"),
-    ("../channel", "file:///work/channel", "file:///work/channel"),
-    (".", "file:///work/here", "file:///work/here"),
+    ("./channel", "file:///base/here/channel", "file:///base/here/channel"),
+    ("../channel", "file:///base/channel", "file:///base/channel"),
+    (".", "file:///base/here", "file:///base/here"),
     ("~/channel", "file:///home/me/channel", "file:///home/me/channel"),
     ("/srv/with space/#1?/é", "file:///srv/with%20space/%231%3F/%C3%A9", "file:///srv/with%20space/%231%3F/%C3%A9"),
     ("file:///srv/a+b", "file:///srv/a%2Bb", "file:///srv/a%2Bb"),
@@ -86,7 +86,7 @@ ONE_CHANNEL = [
 
 @pytest.mark.parametrize(("text", "base_url", "name"), ONE_CHANNEL, ids=[row[0] for row in ONE_CHANNEL])
 def test_what_people_write(text: str, base_url: str, name: str) -> None:
-    [channel] = CONFIG.resolve(text, "/work/here")
+    [channel] = CONFIG.resolve(text, "/base/here")
     assert (channel.base_url, channel.name) == (base_url, name)
     assert str(channel) == name
 
