@@ -20,6 +20,7 @@ from kaa.envfiles.spec import InvalidEnvironmentFile
 from kaa.envfiles.text_specs import ExplicitEntry, TextSpecs, parse_text_specs
 from kaa.errors import KaaError
 from kaa.host.files import is_writable
+from kaa.models.channel import redact
 from kaa.models.match_spec import MatchSpec
 from kaa.prefix.prefix import open_prefix
 from kaa.prefix.state import check_not_frozen
@@ -136,13 +137,13 @@ def change_options(arguments: argparse.Namespace) -> ChangeOptions:
         no_pin=given("no_pin"),
         force_reinstall=given("force_reinstall"),
         prune=given("prune"),
-        command=command_line(),
+        command=command_line(arguments),
     )
 
 
-def command_line() -> str:
-    """This command line, as the history keeps it."""
-    return " ".join(sys.argv)
+def command_line(arguments: argparse.Namespace) -> str:
+    """The command line that these arguments come from, as the history keeps it: without credentials."""
+    return redact(" ".join([sys.argv[0], *arguments.words]))
 
 
 def carry_out(session: Session, transaction: Transaction, *, download_only: bool = False, is_new: bool = False) -> int:

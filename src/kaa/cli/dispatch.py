@@ -66,6 +66,7 @@ class Invocation:
             return run_external(rest[0], rest[1:])
         module = importlib.import_module(command.module)
         self._arguments = parse(command, module, [*leading, *rest[1:]])
+        self._arguments.words = list(self._words)
         return run(command, module, self._arguments)
 
     def wants_json(self) -> bool:

@@ -97,4 +97,4 @@ def remove_one(arguments: argparse.Namespace, session: Session) -> int:
     """`kaa env remove`."""
     prefix = existing_target(arguments, session.config, session.environ)
     check_changeable(session, prefix)
-    return remove_whole(session, prefix, command_line())
+    return remove_whole(session, prefix, command_line(arguments))
