@@ -181,7 +181,7 @@ def plan_remove(
     wanted = parse_specs(names)
     _check_installed(prefix, request.installed, wanted)
     gone = [record.name for record in request.installed if any(spec.matches(record) for spec in wanted)]
-    request = replace(request, remove=wanted, prune=options.prune, pins=())
+    request = replace(request, remove=wanted, prune=options.prune, no_deps=options.no_deps, pins=())
     # What stays is installed: no channel is read, and a package that left its channel is no obstacle.
     solution = solve(_on_platform(session, request, subdir_of(session, request.installed)), RecordSource({}))
     return _transaction(session, prefix, request, solution, options, removed=gone)
