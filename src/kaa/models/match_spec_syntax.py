@@ -62,7 +62,8 @@ _LESS_OR_MORE = re.compile(r"[<>][0-9]+", re.ASCII)
 HASH_LENGTHS = {"md5": 32, "sha256": 64}
 
 _SIMPLE = re.compile(
-    r"([a-z0-9_][a-z0-9_.-]*)(?: +(?!if )(\*|[0-9a-z<>!][0-9a-z_.+!<>=,|*]*)(?: +([A-Za-z0-9_.+*]+))?)? *", re.ASCII
+    r"([a-z0-9_][a-z0-9_.-]*)(?: +(?!if )(\*|==[0-9a-z][0-9a-z_.+!]*|[0-9a-z<>!][0-9a-z_.+!<>=,|*]*)(?: +([A-Za-z0-9_.+*]+))?)? *",
+    re.ASCII,
 )
 _NAME_ALONE = re.compile(r"[a-z0-9_][a-z0-9_.-]*(?=[\s<>=!~\[]|$)", re.ASCII)
 _NAME = re.compile(r"[^\s=<>!~\[\](),|;#]*")
@@ -73,6 +74,7 @@ _FEATURE = re.compile(r"@?([a-z0-9_.-]+)@?", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]+", re.ASCII)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|/|\\|\.{1,2}[/\\]|~[/\\]|[A-Za-z]:[/\\]")
 _PACKAGE = re.compile(r"[^#]*?\.(?:conda|tar\.bz2|whl)(?:#[^\s\[\]]*)?(?=\s*(?:\[|$))")
+_FILE = re.compile(r"[^\s=<>!~|,*()]+")
 _WORD = re.compile(r"\S+")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 _NOT_IN_CHANNEL = re.compile(r"[\s<>=!~,|()]")
@@ -90,9 +92,10 @@ def parse_simple(text: str) -> Fields | None:
     if match is None:
         return None
     name, version, build = match.groups()
+    if name.endswith(EXTENSIONS):
+        return None
     if version is None:
-        # A lone name with such an ending is the name of a file.
-        return None if name.endswith(EXTENSIONS) else {"name": name}
+        return {"name": name}
     try:
         fields: Fields = {"name": name}
         if version != "*":
@@ -138,15 +141,17 @@ def name_of(text: str) -> str:
     if end is not None:
         file_name = unquote_url(re.split(r"[/\\:]", text[:end].partition("#")[0])[-1])
         return wheel_name(file_name) or file_name.rsplit("-", 2)[0].lower()
-    start = text.partition("[")[0].rpartition(":")[2].lstrip()
-    found = _NAME.match(start)
+    head = text.partition("[")[0]
+    if not _URL.match(text):
+        head = head.partition("#")[0]
+    found = _NAME.match(head.rpartition(":")[2].lstrip())
     return found[0].lower() if found is not None and found[0] else "*"
 
 
 def _end_of_package(text: str, start: int, end: int) -> int | None:
     """Where the address of a package ends, hash included, if the text begins with one."""
     found = _PACKAGE.match(text, start, end)
-    if found is None or (_URL.match(text, start) is None and _WORD.fullmatch(found[0]) is None):
+    if found is None or (_URL.match(text, start) is None and _FILE.fullmatch(found[0]) is None):
         return None
     return found.end()
 
@@ -330,6 +335,8 @@ class _Reader:
             return False
         if name == "*":
             return True
+        if name.endswith(EXTENSIONS):
+            raise self._fault(position, "this names a file, not a package")
         if "*" in name or is_regex(name):
             if not is_regex(name) and _GLOB_NAME.fullmatch(name) is None:
                 raise self._fault(position, "this is no pattern for package names")
@@ -524,6 +531,10 @@ def format_spec(spec: MatchSpec) -> str:
         text = _format_package_url(spec, values)
         if text is not None:
             return text
+    head = _head(spec, dict(values))
+    if head.endswith(EXTENSIONS):
+        # It would be taken for the name of a file.
+        return format_in_brackets(spec)
     return _head(spec, values) + _format_brackets(values)
 
 
