@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ["start_up", "parse", "solve", "extract", "link", "create"]
+NAMES = ["start_up", "parse", "index", "solve", "extract", "link", "create"]
 
 
 def main() -> None:

@@ -17,10 +17,9 @@ from kaa.api.environments import plan_create
 from kaa.api.execution import execute
 from kaa.api.session import Session
 from kaa.config.options import Config
-channel, root, prefix = sys.argv[1:4]
+channel, root, prefix, *names = sys.argv[1:]
 config = Config({"channels": (channel,), "subdir": "linux-64"}, root_prefix=root, home=root)
 with Session(config, environ={"HOME": root}) as session:
-    names = [path.name.rsplit("-", 2)[0] for path in sorted(Path(channel, "linux-64").glob("*.conda"))]
     execute(session, plan_create(session, Path(prefix), names))
 """
 
@@ -28,9 +27,8 @@ THEIRS = """
 import asyncio, sys
 from pathlib import Path
 import rattler
-channel, root, prefix = sys.argv[1:4]
+channel, root, prefix, *names = sys.argv[1:]
 async def main():
-    names = [path.name.rsplit("-", 2)[0] for path in sorted(Path(channel, "linux-64").glob("*.conda"))]
     records = await rattler.solve(
         sources=[rattler.Channel(Path(channel).as_uri())], specs=names, platforms=["linux-64", "noarch"],
         gateway=rattler.Gateway(cache_dir=root + "/repodata"),
@@ -43,10 +41,10 @@ asyncio.run(main())
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         channel, root, prefix = Path(folder, "channel"), Path(folder, "root"), Path(folder, "prefix")
-        write_many_files(channel)
+        names = [package.name for package in write_many_files(channel)]
 
         def run(program: str) -> Figure:
-            argv = [sys.executable, "-c", program, str(channel), str(root), str(prefix)]
+            argv = [sys.executable, "-c", program, str(channel), str(root), str(prefix), *names]
             return run_program(argv, prepare=lambda: shutil.rmtree(prefix, ignore_errors=True))
 
         contestants = {"kaa": lambda: run(OURS)}

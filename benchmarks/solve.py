@@ -44,7 +44,10 @@ def theirs(folder: Path) -> Callable[[str], Figure]:
         rattler.SparseRepoData(channel, subdir, folder / subdir / "repodata.json") for subdir in ("linux-64", "noarch")
     ]
     virtual = [
-        rattler.GenericVirtualPackage(rattler.PackageName(v.name), rattler.Version(v.version), rattler.BuildString(v.build)) for v in VIRTUAL
+        rattler.GenericVirtualPackage(
+            rattler.PackageName(v.name), rattler.Version(v.version), rattler.BuildString(v.build)
+        )
+        for v in VIRTUAL
     ]
 
     def run(request: str) -> Figure:

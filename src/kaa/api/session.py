@@ -123,7 +123,8 @@ class Session:
             for channel in resolver.resolve(text, str(self.cwd)):
                 self._check_permitted(channel)
                 if channel.credential is not None:
-                    self.credentials.add(channel.base_url, channel.credential)
+                    credential = channel.credential
+                self.credentials.add(channel.base_url, credential, token_root=credential.token_root)
                 found.setdefault(channel.base_url, channel)
         if not found:
             raise NoChannels

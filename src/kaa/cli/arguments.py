@@ -135,7 +135,7 @@ def add_update_mode(parser: argparse.ArgumentParser) -> None:
         help="do nothing if what is installed satisfies the request",
     )
     group.add_argument("--update-all", "--all", dest="update_all", action="store_true", help="update every package")
-    ignored(group, "--update-specs")
+    group.add_argument("--update-specs", action="store_true", help="update the named packages")
 
 
 def add_linking(parser: argparse.ArgumentParser) -> None:

@@ -165,7 +165,8 @@ def perform(
         return {"success": True, "message": NOTHING_TO_DO}
     missing = missing_packages(session, transaction)
     if not config.json and not (config.quiet and config.always_yes):
-        print("\n".join(["", *plan_lines(transaction, missing, names), ""]))
+        # Flushed: what follows goes to standard error, and must not overtake the plan.
+        print("\n".join(["", *plan_lines(transaction, missing, names), ""]), flush=True)
     if config.dry_run:
         if not config.json:
             raise DryRunEnds

@@ -80,7 +80,7 @@ def remove_whole(session: Session, prefix: Path, command: str) -> int:
     names = channel_names(session)
     if not config.json and not (config.quiet and config.always_yes):
         packages = plan_lines(plan.transaction, (), names) if plan.transaction.operations else []
-        print("\n".join(["", *packages, f"The environment goes with its directory: {prefix}", ""]))
+        print("\n".join(["", *packages, f"The environment goes with its directory: {prefix}", ""]), flush=True)
     if config.dry_run and not config.json:
         raise DryRunEnds
     if not config.dry_run:
