@@ -88,11 +88,10 @@ def test_no_is_no_failure_and_changes_nothing(kaa: Kaa, url: str) -> None:
     assert not kaa.environment("demo").exists()
 
 
-@pytest.mark.parametrize("word", ["create -n demo", "install -n there", "update -n there --all"])
-def test_dry_runs(kaa: Kaa, url: str, word: str) -> None:
-    kaa.ok("create", "-y", "-n", "there", "tool=1")
+@pytest.mark.parametrize("word", ["create -n demo tool", "install -n older tool=2", "update -n older --all"])
+def test_dry_runs(kaa: Kaa, older: Path, word: str) -> None:
     before = kaa.tree(kaa.root / "envs")
-    words = [*word.split(), *([] if "--all" in word else ["tool=2"])]
+    words = word.split()
     answer = kaa.ok(*words, "--dry-run")
     assert "DryRunExit: Dry run. Exiting." in answer.err
     assert " tool " in answer.out
@@ -215,6 +214,17 @@ def test_the_history_names_the_command(kaa: Kaa, url: str) -> None:
 
 
 @pytest.fixture
+def older(kaa: Kaa, channel: ChannelBuilder, tmp_path: Path) -> Path:
+    """An environment with tool 1.0, made when there was no other; newer packages came into the channel since."""
+    growing = ChannelBuilder(tmp_path / "growing")
+    growing.add(Package("lib", "1.0"), Package("tool", "1.0", depends=["lib"])).write()
+    kaa.ok("config", "--add", "channels", growing.folder.as_uri())
+    kaa.ok("create", "-y", "-n", "older", "tool")
+    growing.add(Package("lib", "2.0"), Package("tool", "2.0", depends=["lib >=2"])).write()
+    return kaa.environment("older")
+
+
+@pytest.fixture
 def demo(kaa: Kaa, url: str) -> Path:
     kaa.ok("create", "-y", "-n", "demo", "tool=1")
     return kaa.environment("demo")
@@ -247,7 +257,6 @@ def test_the_active_environment_is_meant(kaa: Kaa, demo: Path, monkeypatch: pyte
 
 PLANS: list[tuple[str, list[str]]] = [
     ("update tool", ["lib-2.0", "tool-2.0"]),
-    ("update --all", ["lib-2.0", "tool-2.0"]),
     ("upgrade lib", ["lib-1.0", "tool-1.0"]),
     ("install notes --no-deps", ["lib-1.0", "notes-1.0", "tool-1.0"]),
     ("install alone --freeze-installed", ["alone-1.0", "lib-1.0", "tool-1.0"]),
@@ -259,6 +268,22 @@ PLANS: list[tuple[str, list[str]]] = [
 def test_plans(kaa: Kaa, demo: Path, words: str, expected: list[str]) -> None:
     kaa.ok(*words.split(), "-y", "-n", "demo")
     assert names(kaa, "demo") == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("update --all", ["lib-2.0", "tool-2.0"]),
+        ("update lib", ["lib-2.0", "tool-1.0"]),
+        ("update tool", ["lib-2.0", "tool-2.0"]),
+        ("install --all", ["lib-2.0", "tool-2.0"]),
+        ("install tool", ["lib-1.0", "tool-1.0"]),
+        ("install tool --update-specs", ["lib-2.0", "tool-2.0"]),
+    ],
+)
+def test_updates(kaa: Kaa, older: Path, words: str, expected: list[str]) -> None:
+    kaa.ok(*words.split(), "-y", "-n", "older")
+    assert names(kaa, "older") == expected
 
 
 def test_reinstalling(kaa: Kaa, demo: Path) -> None:
@@ -273,11 +298,11 @@ def test_only_dependencies(kaa: Kaa, url: str) -> None:
     assert names(kaa, "parts") == ["lib-2.0"]
 
 
-def test_pins(kaa: Kaa, demo: Path) -> None:
-    (demo / "conda-meta" / "pinned").write_text("lib <2\n")
-    assert kaa.ok("update", "--all", "-n", "demo", "--json").json()["message"] == NOTHING
-    kaa.ok("update", "--all", "-n", "demo", "-y", "--no-pin")
-    assert names(kaa, "demo") == ["lib-2.0", "tool-2.0"]
+def test_pins(kaa: Kaa, older: Path) -> None:
+    (older / "conda-meta" / "pinned").write_text("lib <2\n")
+    assert kaa.ok("update", "--all", "-n", "older", "--json").json()["message"] == NOTHING
+    kaa.ok("update", "--all", "-n", "older", "-y", "--no-pin")
+    assert names(kaa, "older") == ["lib-2.0", "tool-2.0"]
 
 
 def test_explicit_packages_into_an_environment(kaa: Kaa, demo: Path, url: str) -> None:
