@@ -122,9 +122,8 @@ class Session:
         for text in self.config.channels if texts is None else texts:
             for channel in resolver.resolve(text, str(self.cwd)):
                 self._check_permitted(channel)
-                if channel.credential is not None:
-                    credential = channel.credential
-                self.credentials.add(channel.base_url, credential, token_root=credential.token_root)
+                if (credential := channel.credential) is not None:
+                    self.credentials.add(channel.base_url, credential, token_root=credential.token_root)
                 found.setdefault(channel.base_url, channel)
         if not found:
             raise NoChannels
