@@ -1,7 +1,8 @@
 """Match specs: what is asked of a package (CEP 29, 43, 44, 45).
 
 A spec is a value: a name and what its version, build, channel and other fields must be. It keeps the channel as it was
-written, so that parsing needs no configuration. How specs are read and written is in `kaa.models.match_spec_syntax`.
+written, so that parsing needs no configuration. How specs are read is in `kaa.models.match_spec_syntax`, how
+they are written in `kaa.models.match_spec_format`.
 
 >>> spec = MatchSpec.parse("conda-forge::numpy >=1.26,<3 py312*")
 >>> spec.name, spec.version, spec.build, spec.channel
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kaa.models.match_spec_brackets import InvalidMatchSpec as InvalidMatchSpec
-from kaa.models.match_spec_syntax import format_in_brackets, format_spec, parse_fields, parse_simple
+from kaa.models.match_spec_format import format_in_brackets, format_spec
+from kaa.models.match_spec_syntax import parse_fields, parse_simple
 from kaa.models.record import RepoDataRecord
 from kaa.models.string_match import NumberMatch, StringMatch
 from kaa.models.version import InvalidVersion

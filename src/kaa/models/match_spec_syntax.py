@@ -1,10 +1,11 @@
-"""Reading and writing match specs (CEP 29, 43, 44, 45): positional parts, brackets, URLs of packages.
+"""Reading match specs (CEP 29, 43, 44, 45): positional parts, brackets, URLs of packages.
 
 Two readers share one procedure. The strict one is for what people write: what would silently mean something else is
 refused, with the place and a way out. The lenient one is for the dependencies of old records and takes what conda does.
 
     text    ─► brackets off ─► package URL?  ─► channel/subdir ─► name ─► build from the right ─► version, `=` rules
-    spec    ─► URL or channel::name, version, build where they can stand ─► everything else in brackets
+
+How specs are written is in `kaa.models.match_spec_format`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ from kaa.models.artifact import (
 )
 from kaa.models.channel import UrlCredential, split_credentials
 from kaa.models.condition import InvalidCondition, is_extra, is_flag, parse_condition
-from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec_brackets import InvalidMatchSpec, Pair, closing_bracket, read_list, read_pairs
-from kaa.models.match_spec_brackets import quote as quote_value
 from kaa.models.regex import InvalidRegex
 from kaa.models.string_match import InvalidNumberMatch, NumberMatch, StringMatch, is_regex
 from kaa.models.subdir import is_known
@@ -58,18 +57,19 @@ KEYS = (
 )
 """The keys that brackets may hold, in the order in which they are written; `name` and `namespace` are read besides."""
 
-_LESS_OR_MORE = re.compile(r"[<>][0-9]+", re.ASCII)
 HASH_LENGTHS = {"md5": 32, "sha256": 64}
 
 _SIMPLE = re.compile(
-    r"([a-z0-9_][a-z0-9_.-]*)(?: +(?!if )(\*|==[0-9a-z][0-9a-z_.+!]*|[0-9a-z<>!][0-9a-z_.+!<>=,|*]*)(?: +([A-Za-z0-9_.+*]+))?)? *",
+    r"([a-z0-9_][a-z0-9_.-]*)"
+    r"(?: +(?!if )(\*|==[0-9a-z][0-9a-z_.+!]*|[0-9a-z<>!][0-9a-z_.+!<>=,|*]*)"
+    r"(?: +([A-Za-z0-9_.+*]+))?)? *",
     re.ASCII,
 )
 _NAME_ALONE = re.compile(r"[a-z0-9_][a-z0-9_.-]*(?=[\s<>=!~\[]|$)", re.ASCII)
 _NAME = re.compile(r"[^\s=<>!~\[\](),|;#]*")
 _LOOSE_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]*", re.ASCII)
 _GLOB_NAME = re.compile(r"[a-z0-9_.*-]+", re.ASCII)
-_BUILD = re.compile(r"[A-Za-z0-9_.+*]+", re.ASCII)
+BUILD = re.compile(r"[A-Za-z0-9_.+*]+", re.ASCII)
 _FEATURE = re.compile(r"@?([a-z0-9_.-]+)@?", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]+", re.ASCII)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|/|\\|\.{1,2}[/\\]|~[/\\]|[A-Za-z]:[/\\]")
@@ -79,7 +79,6 @@ _WORD = re.compile(r"\S+")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 _NOT_IN_CHANNEL = re.compile(r"[\s<>=!~,|()]")
 _NO_BUILD = "-=,|<>~"
-_POSITIONAL_SIGNS = ("==", "=", "!=", "~=")
 _USERINFO = re.compile(r"(?<=://).*(?=@)", re.DOTALL)
 _TOKEN = re.compile(r"(?<=/t/)[^/\s:]+")
 _CONDITION = re.compile(r"\sif\s")
@@ -231,8 +230,6 @@ class _Reader:
         """Take the channel, the subdir and the namespace, `channel/subdir:namespace:`; the place of the name."""
         colon = self.text.rfind("::", start, end) + 1
         if colon == 0:
-            while start < end and self.text[start].isspace():
-                start += 1
             word = re.compile(r"[^\s<>=!~]*").match(self.text, start, end)
             colon = self.text.rfind(":", start, word.end() if word is not None else start)
         if colon < 0:
@@ -385,7 +382,7 @@ class _Reader:
         return version.end(), " ", self.text[build_start.start() : end].strip()
 
     def _build(self, text: str, after: int) -> StringMatch:
-        good = _BUILD.match(text)
+        good = BUILD.match(text)
         length = good.end() if good is not None else 0
         if length < len(text):
             position = self.text.index(text, after)
@@ -522,98 +519,3 @@ def _without_credentials(text: str) -> tuple[str, UrlCredential | None]:
     while credential is not None:
         clean, credential = split_credentials(clean)
     return clean, first
-
-
-def format_spec(spec: MatchSpec) -> str:
-    """The canonical text of a spec (CEP 29, appendix A), which parses back to an equal one."""
-    values = _texts(spec)
-    if spec.url is not None:
-        text = _format_package_url(spec, values)
-        if text is not None:
-            return text
-    head = _head(spec, dict(values))
-    if head.endswith(EXTENSIONS):
-        # It would be taken for the name of a file.
-        return format_in_brackets(spec)
-    return _head(spec, values) + _format_brackets(values)
-
-
-def format_in_brackets(spec: MatchSpec) -> str:
-    """The name and one pair of brackets, as conditions and records of the third generation write specs (CEP 43, 48)."""
-    return _name_text(spec) + _format_brackets(_texts(spec))
-
-
-def _texts(spec: MatchSpec) -> dict[str, str]:
-    """The value of every field that is given, as text."""
-    values: dict[str, str] = {}
-    for key in KEYS:
-        value = getattr(spec, key)
-        if value is None or value == ():
-            continue
-        if key in ("extras", "flags"):
-            values[key] = "[" + ",".join(f"'{item}'" for item in value) + "]"
-        elif key == "track_features":
-            values[key] = " ".join(value)
-        else:
-            values[key] = str(value)
-    return values
-
-
-def _name_text(spec: MatchSpec) -> str:
-    return spec.name or (spec.name_glob.text if spec.name_glob is not None else "*")
-
-
-def _format_brackets(values: dict[str, str]) -> str:
-    if not values:
-        return ""
-    return f"[{','.join(f'{key}={_quoted(key, value)}' for key, value in values.items())}]"
-
-
-def _quoted(key: str, value: str) -> str:
-    if key in ("extras", "flags") or (key == "build_number" and _LESS_OR_MORE.fullmatch(value)):
-        return value
-    return quote_value(value, always=key == "when")
-
-
-def _head(spec: MatchSpec, values: dict[str, str]) -> str:
-    """What can stand before the brackets; it is taken out of the values."""
-    text = ""
-    channel = values.get("channel")
-    if channel is not None and _can_lead(channel):
-        text = values.pop("channel")
-        if is_known(values.get("subdir", "")):
-            text += "/" + values.pop("subdir")
-        text += "::"
-    text += _name_text(spec)
-    version = values.get("version", "")
-    if spec.version is not None and spec.version.single == "==":
-        text += values.pop("version")
-        if spec.build is not None and spec.build.is_exact and _BUILD.fullmatch(spec.build.text):
-            text += "=" + values.pop("build")
-    elif (
-        spec.version is not None
-        and spec.version.single in _POSITIONAL_SIGNS
-        and (version[0] == "=" or "build" not in values)
-    ):
-        text += values.pop("version")
-    return text
-
-
-def _can_lead(channel: str) -> bool:
-    """Whether a channel can stand before `::`."""
-    return re.search(r"[*\[\]#;'\"<>=!~()\s]|:(?!//|\d)|:$", channel) is None and not channel.endswith("/")
-
-
-def _format_package_url(spec: MatchSpec, values: dict[str, str]) -> str | None:
-    """The URL, with brackets for what it does not say; None if it is not all that names the package."""
-    assert spec.url is not None
-    try:
-        said = type(spec).parse(spec.url, lenient=True)
-    except InvalidText:
-        return None
-    if said.url != spec.url or (said.name, said.name_glob) != (spec.name, spec.name_glob):
-        return None
-    if any(getattr(spec, key) in (None, ()) and getattr(said, key) not in (None, ()) for key in KEYS):
-        return None
-    told = _texts(said)
-    return spec.url + _format_brackets({key: value for key, value in values.items() if told.get(key) != value})

@@ -276,5 +276,5 @@ def _empty_segment(text: str) -> int:
                 return position
             expects = separator
         if expects:
-            return end
-    return start
+            break
+    return end
