@@ -4,7 +4,7 @@ A version keeps its normalised PEP 440 spelling, which is what conda packages of
 people ask for `python-dateutil ==2.9.0.post0`. The two orders agree on releases, on pre-releases, and on local
 versions; they differ here, and no other spelling that people would recognise avoids it:
 
-- `1.0.post1` is newer than `1.0.1` for conda; for PEP 440 it lies between `1.0` and `1.0.1`;
+- `1.0.post1` is newer than `1.0.0.1` for conda; for PEP 440 it lies between `1.0` and `1.0.0.1`;
 - `1.0.dev1` is newer than `1.0a1` for conda; for PEP 440 it is older;
 - `==1.0` admits `1.0+local` by PEP 440 and not for conda, and `<=1.0` as well.
 

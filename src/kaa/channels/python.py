@@ -110,7 +110,7 @@ def package_python(
         folder = Path(temporary).resolve() / "prefix"
         with _stage(reporter, "Copying"):
             staged = stage_interpreter(answer, folder, environ.get("LD_LIBRARY_PATH", ""))
-            _link_site_packages(staged, answer)
+            linked = _link_site_packages(staged, answer)
         with _stage(reporter, "Trying the copy"):
             _check_independence(staged, answer, environ)
         depends = (f"__glibc >={'.'.join(map(str, staged.least_glibc))}",) if staged.least_glibc else ()
@@ -126,7 +126,7 @@ def package_python(
             subdir=subdir,
             license="PSF-2.0",
             timestamp=build_time(environ),
-            python_site_packages_path=_site_packages_path(staged, answer),
+            python_site_packages_path=staged.layout.site_packages if linked or answer.free_threaded else None,
         )
         about = {
             "summary": "The Python programming language",
@@ -171,12 +171,6 @@ def _implementation(answer: Interpreter) -> str:
     return f"cp{answer.minor.replace('.', '')}t" if answer.free_threaded else "cpython"
 
 
-def _site_packages_path(staged: Staged, answer: Interpreter) -> str | None:
-    """What CEP 17 wants to be told where the interpreter, left alone, would look elsewhere."""
-    usual = answer.has_usual_layout and not answer.free_threaded
-    return None if usual else staged.layout.site_packages
-
-
 def _license(answer: Interpreter) -> dict[str, bytes]:
     for name in LICENSE_NAMES:
         path = Path(answer.stdlib) / name
@@ -193,10 +187,11 @@ def _run_copy(staged: Staged, *words: str) -> Completed:
     return run([staged.folder / "bin/python3", "-I", "-B", *words], environ={}, cwd=staged.folder, timeout=300)
 
 
-def _link_site_packages(staged: Staged, answer: Interpreter) -> None:
-    """Let a Python that looks for packages elsewhere find them where conda puts them.
+def _link_site_packages(staged: Staged, answer: Interpreter) -> bool:
+    """Let a Python that looks for packages elsewhere find them where conda puts them; whether that was necessary.
 
-    The list of those directories is compiled into it (`site` is a frozen module), so one of them becomes a link.
+    The list of those directories is compiled into it (`site` is a frozen module), so one of them becomes a link. CEP 17
+    wants to be told where packages belong then.
     """
     done = _run_copy(staged, "-c", "import json, site, sys; json.dump(site.getsitepackages(), sys.stdout)")
     if done.code != 0:
@@ -204,12 +199,12 @@ def _link_site_packages(staged: Staged, answer: Interpreter) -> None:
     wanted = staged.folder / staged.layout.site_packages
     places = [Path(text) for text in json.loads(done.stdout)]
     if any(place.resolve() == wanted for place in places):
-        return
+        return False
     library = staged.folder / staged.layout.standard_library
     for place in places:
         if place.parent == library and not place.exists():
             staged.link(place.relative_to(staged.folder).as_posix(), os.path.relpath(wanted, library))
-            return
+            return True
     reason = "it would not look for packages in " + staged.layout.site_packages
     raise CannotPackage(answer.executable, reason)
 
