@@ -68,7 +68,7 @@ class WorldRules:
                     self.add(search, source, states, target, allows)
 
     def add(self, search: Search, source: int, states: int, target: int, allows: int) -> None:
-        implication = Implication(source, target, "row")
+        implication = Implication(source, target, "row", demanding=not allows & 1)
         if target in self.loaded:
             implication.resolve([(states, allows)])
         else:
@@ -113,12 +113,12 @@ def worlds(draw: strategies.DrawFn, *, most_names: int = 5, most_candidates: int
     rows = []
     for _ in range(draw(strategies.integers(0, 12))):
         source = draw(names)
-        target = draw(names.filter(lambda name, source=source: name != source)) if len(candidates) > 1 else source  # type: ignore[misc]
+        target = draw(names)
         if source != target:
             rows.append((source, draw(states(source)) & ~1, target, draw(states(target))))
     forbidden: list[Mapping[int, int]] = []
     for _ in range(draw(strategies.integers(1, 4))):
-        terms = {}
+        terms: dict[int, int] = {}
         for name in draw(strategies.lists(names, min_size=1, max_size=3, unique=True)):
             # As with packages: "not installed" is at most one of the terms (what is installed may need one thing).
             terms[name] = draw(states(name)) & (-1 if not terms else ~1)

@@ -65,11 +65,11 @@ def facts_of(proof: Incompatibility) -> list[Requested | Pinned]:
     return list(facts)
 
 
-def explain(proof: Incompatibility, opening: Opening, asked: Sequence[str]) -> Explanation:
-    """The explanation of a proof; `asked` are the names of the requests, in their order."""
+def explain(proof: Incompatibility, opening: Opening, asked: Sequence[MatchSpec]) -> Explanation:
+    """The explanation of a proof; `asked` are the requests, in their order."""
     facts = facts_of(proof)
-    order = {name: place for place, name in enumerate(asked)}
-    facts.sort(key=lambda fact: order.get(fact.spec.name or "", len(order)))
+    order = {spec: place for place, spec in reversed(list(enumerate(asked)))}
+    facts.sort(key=lambda fact: order.get(fact.spec, len(order)))
     tree = Tree(proof, opening)
     roots = tree.grow(facts)
     lines = list(drawn(roots))

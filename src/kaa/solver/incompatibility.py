@@ -39,13 +39,26 @@ class Implication:
     """While `source` is in the first set of a row, `target` is in the second; the first sets are disjoint.
 
     An implication begins *unresolved*: it is known for which states of the source (`covered`) there is a row, but not
-    yet what it asks of the target. `meet` is what all rows allow the target.
+    yet what it asks of the target. One that is `demanding` has to be resolved once it holds for all states left; the
+    others never need the target to be installed. `meet` is what all rows allow the target.
     """
 
-    __slots__ = ("_spelled", "covered", "meet", "pending", "reason", "resolved", "rows", "source", "target")
+    __slots__ = (
+        "_spelled",
+        "covered",
+        "demanding",
+        "meet",
+        "pending",
+        "reason",
+        "resolved",
+        "rows",
+        "source",
+        "target",
+    )
 
-    def __init__(self, source: int, target: int, reason: object) -> None:
+    def __init__(self, source: int, target: int, reason: object, *, demanding: bool = True) -> None:
         self.source = source
+        self.demanding = demanding
         self.target = target
         self.reason = reason
         self.covered = 0

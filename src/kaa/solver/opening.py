@@ -152,16 +152,17 @@ class Opening:
 
     def load(self, names: Iterable[str]) -> None:
         """Make the states of names known, and what others ask of them; the source is asked once for all."""
-        numbers = [self.number_of(name) for name in names]
-        while True:
-            numbers = [number for number in dict.fromkeys(numbers) if self._states[number] is None]
-            if not numbers:
-                return
-            self.world.source.load([self.names[n] for n in numbers if not self.names[n].startswith("__")])
-            for number in numbers:
-                self._load(number)
-            numbers = [self.number_of(name) for name in self._not_yet_loaded]
+        waiting = dict.fromkeys(names)
+        while waiting or self._not_yet_loaded:
+            waiting.update(self._not_yet_loaded)
             self._not_yet_loaded.clear()
+            numbers = [number for number in map(self.number_of, waiting) if self._states[number] is None]
+            waiting.clear()
+            if numbers:
+                self.world.source.load([self.names[n] for n in numbers if not self.names[n].startswith("__")])
+            for number in numbers:
+                if self._states[number] is None:
+                    self._load(number)
 
     def _load(self, number: int) -> None:
         name = self.names[number]
@@ -292,7 +293,11 @@ class Opening:
         if implication is None:
             kind = Constrains if constrains else Depends
             reason = kind(self.names[number], self.names[target])
-            implication = self._implications[number, target, constrains] = Implication(number, target, reason)
+            if constrains and self._states[target] is None and self.names[target].startswith("__"):
+                # Nobody will need it, but it is there.
+                self._load(target)
+            implication = Implication(number, target, reason, demanding=not constrains)
+            self._implications[number, target, constrains] = implication
             implication.resolved = self._states[target] is not None
             self.search.add_implication(implication)
         return implication

@@ -258,8 +258,7 @@ def needed_by_undecided(search: Search, number: int) -> int:
     allowed = search.partial.allowed
     for implication in search.incoming[number]:
         mine = allowed[implication.source]
-        # What only constrains a name (and so allows its absence) does not need it.
-        if not mine & ABSENT and mine & (mine - 1) and mine & implication.covered and not implication.meet & ABSENT:
+        if implication.demanding and not mine & ABSENT and mine & (mine - 1) and mine & implication.covered:
             return implication.source
     return -1
 

@@ -191,7 +191,9 @@ class Search:
         """Whether something that is needed implies a name whose implications are not resolved yet."""
         allowed = self.partial.allowed
         return any(
-            not implication.resolved and not allowed[implication.source] & ~implication.covered
+            not implication.resolved
+            and implication.demanding
+            and not allowed[implication.source] & ~implication.covered
             for implication in self.incoming[name]
         )
 
@@ -202,7 +204,7 @@ class Search:
         if not allowed[source] & implication.covered:
             return None
         if not implication.resolved:
-            if not allowed[source] & ~implication.covered:
+            if implication.demanding and not allowed[source] & ~implication.covered:
                 self._wanted[target] = None
             return None
         if not allowed[target] & implication.meet:
@@ -234,7 +236,8 @@ class Search:
                 if mine & ~implication.covered:
                     continue
                 if not implication.resolved:
-                    self._wanted[implication.target] = None
+                    if implication.demanding:
+                        self._wanted[implication.target] = None
                     continue
                 target = allowed[implication.target]
                 if target & ~implication.meet:
@@ -281,7 +284,8 @@ class Search:
             source = allowed[implication.source]
             if not source & ~implication.covered:
                 if not implication.resolved:
-                    self._wanted[name] = None
+                    if implication.demanding:
+                        self._wanted[name] = None
                     continue
                 forbidden = allowed[name] & ~implication.required(source)
                 if forbidden:

@@ -238,7 +238,7 @@ class Solving:
                 attempt.run()
             except NoSolution as smaller:
                 best, proof = attempt, smaller.proof
-        return explain(proof, best.opening, list(self.named))
+        return explain(proof, best.opening, self.jobs)
 
 
 def exact_spec(record: RepoDataRecord) -> MatchSpec:
