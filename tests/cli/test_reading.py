@@ -165,6 +165,32 @@ def test_revisions(kaa: Kaa, demo: Path) -> None:
     assert "    -notes 1.0 0 (channel/noarch)" in lines
 
 
+def test_what_pip_installed(kaa: Kaa, channel: ChannelBuilder, demo: Path) -> None:
+    channel.add(Package("python", "3.12.1", files={"bin/python3.12": "x"})).write()
+    kaa.ok("install", "-y", "-n", "demo", "python")
+    info = demo / "lib" / "python3.12" / "site-packages" / "Rich_er-13.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: Rich_er\nVersion: 13.0\n")
+    [record] = [record for record in kaa.ok("list", "-n", "demo", "--json").json() if record["platform"] == "pypi"]
+    name = record["name"]
+    assert record == {
+        "base_url": f"{channel.folder.parent.as_uri()}/pypi",
+        "build_number": 0,
+        "build_string": "pypi_0",
+        "channel": "pypi",
+        "dist_name": f"{name}-13.0-pypi_0",
+        "name": name,
+        "platform": "pypi",
+        "version": "13.0",
+    }
+    [row] = [line for line in kaa.ok("list", "-n", "demo").out.splitlines() if line.endswith("pypi")]
+    assert row.split() == [name, "13.0", "pypi_0", "pypi"]
+    assert name.lower().replace("_", "-") == "rich-er"
+    exported = kaa.ok("export", "-n", "demo", "--json").json()["dependencies"]
+    assert exported[-1] == {"pip": [f"{name}==13.0"]}
+    assert "Rich_er" not in kaa.ok("list", "-n", "demo", "--explicit").out
+
+
 # -- search -----------------------------------------------------------------------------------------------------------
 
 

@@ -34,6 +34,7 @@ from kaa.envfiles.spec import EnvironmentSpec, InvalidEnvironmentFile
 from kaa.envfiles.text_specs import header, parse_text_specs
 from kaa.host.files import write_atomic
 from kaa.models.match_spec import MatchSpec
+from kaa.prefix.environments import check_environment_name
 from kaa.prefix.history import read_history
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.state import UNSET, read_variables, write_variables
@@ -49,6 +50,9 @@ FORMATS = ("environment-yaml", "environment-json", "explicit", "requirements")
 def create_from_file(arguments: argparse.Namespace, session: Session) -> int:
     """`kaa env create`: asks nothing, and replaces nothing unless told to."""
     spec, request, folder = read_environment_file(session, arguments.file)
+    if spec.name and not (arguments.name or arguments.prefix or spec.prefix):
+        # A file is not to take hold of the base environment by its name (CEP 24).
+        check_environment_name(spec.name)
     prefix = target_of(arguments, session, spec)
     if Prefix(prefix).is_environment() and not (arguments.force or session.config.always_yes):
         raise EnvironmentExists(prefix)
