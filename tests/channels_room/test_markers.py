@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packaging.markers import Environment
 from packaging.markers import Marker as PackagingMarker
 from packaging.version import Version
 
@@ -46,7 +43,7 @@ def environment(python: str, subdir: str, extra: str = "") -> dict[str, str]:
 
 
 def by_packaging(text: str, python: str, subdir: str, extra: str = "") -> bool:
-    return PackagingMarker(text).evaluate(cast("Environment", environment(python, subdir, extra)))
+    return PackagingMarker(text).evaluate(dict(environment(python, subdir, extra)))
 
 
 def holds(condition: Condition, python: str, subdir: str) -> bool:

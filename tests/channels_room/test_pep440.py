@@ -96,7 +96,7 @@ def clauses(draw: st.DrawFn) -> str:
         return f"{operator[:-1]}{draw(releases)}.*"
     if operator == "~=":
         return f"~={draw(releases)}.{draw(st.integers(0, 5))}{draw(suffixes)}"
-    return operator + draw(versions)
+    return f"{operator}{draw(versions)}"
 
 
 @settings(deadline=None)

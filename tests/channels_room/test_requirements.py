@@ -99,8 +99,8 @@ def specs(texts: list[str]) -> list[MatchSpec]:
 
 
 CONDITIONAL = [
-    ("tomli>=1.1; python_version<'3.11'", "tomli[version='>=1.1',when=python<3.11a0]"),
-    ("colorama; sys_platform=='win32'", "colorama[when=__win]"),
+    ("tomli>=1.1; python_version<'3.11'", "tomli[version='>=1.1',when='python<3.11a0']"),
+    ("colorama; sys_platform=='win32'", "colorama[when='__win']"),
     ("x; sys_platform!='win32' and python_version>='3.12'", "x[when='__unix and python>=3.12']"),
     ("foo[b,A_c]>=1", "foo[version='>=1',extras=[a-c,b]]"),
     ("old; python_version<'3.7'", None),
@@ -127,11 +127,11 @@ def test_extras() -> None:
         python=">=3.8",
     )
     found = conditional_dependencies(needs, ">=3.8", ">=3", None)
-    assert specs(found.depends) == specs(["base", "sphinx[when=python<3.9a0]"])
+    assert specs(found.depends) == specs(["base", "sphinx[when='python<3.9a0']"])
     assert {extra: specs(group) for extra, group in found.extra_depends.items()} == {
-        "test-it": specs(["pytest[version='>=7']", "tomli[when=python<3.11a0]"]),
+        "test-it": specs(["pytest[version='>=7']", "tomli[when='python<3.11a0']"]),
         "docs": specs(["sphinx"]),
-        "all": specs(["sphinx", "pytest[version='>=7']", "tomli[when=python<3.11a0]"]),
+        "all": specs(["sphinx", "pytest[version='>=7']", "tomli[when='python<3.11a0']"]),
     }
 
 

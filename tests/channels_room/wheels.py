@@ -26,7 +26,7 @@ def build_wheel(
     file_name: str | None = None,
     members: Mapping[zipfile.ZipInfo, bytes] | None = None,
 ) -> Path:
-    """Write a wheel; `record` replaces lines of RECORD by path (None leaves one out), `members` adds raw zip members."""
+    """Write a wheel; `record` replaces lines of RECORD by path (None: leaves it out), `members` adds raw members."""
     folder.mkdir(parents=True, exist_ok=True)
     information = f"{name}-{version}.dist-info"
     contents: dict[str, bytes] = {}
