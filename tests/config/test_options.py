@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 from pathlib import Path
 
 import pytest
 
+from kaa.config import options as options_module
 from kaa.config.kinds import UnfitValue
 from kaa.config.options import NAMES, OPTIONS, Config, Option, Setting, Source
 
@@ -109,3 +111,7 @@ def test_sources_and_settings_compare_by_value() -> None:
     assert Setting(source, 1) != "x"
     assert str(Source("default")) == "the default"
     assert str(Source("file", "/a")) == "/a"
+
+
+def test_the_examples() -> None:
+    assert doctest.testmod(options_module).failed == 0

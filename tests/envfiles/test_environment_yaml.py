@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kaa.envfiles import environment_yaml as environment_yaml_module
 from kaa.envfiles.environment_yaml import environment_document, environment_text, parse_environment_yaml
 from kaa.envfiles.spec import EnvironmentSpec, InvalidEnvironmentFile
 from kaa.models.match_spec import MatchSpec
@@ -149,3 +152,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         parse_environment_yaml(text, filename="x")
     except InvalidEnvironmentFile as error:
         assert error.message.startswith("x")
+
+
+def test_the_examples() -> None:
+    assert doctest.testmod(environment_yaml_module).failed == 0

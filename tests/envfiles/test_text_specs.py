@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kaa.envfiles import text_specs as text_specs_module
 from kaa.envfiles.spec import InvalidEnvironmentFile
 from kaa.envfiles.text_specs import (
     ExplicitEntry,
@@ -129,3 +132,7 @@ def test_the_header_is_made_of_comments() -> None:
     assert len(lines) == 4
     assert all(line.startswith("# ") for line in lines)
     assert lines[1] == "# $ kaa create --name <env> --file <this file>"
+
+
+def test_the_examples() -> None:
+    assert doctest.testmod(text_specs_module).failed == 0

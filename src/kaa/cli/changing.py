@@ -80,6 +80,12 @@ def read_specs_file(session: Session, file: str) -> TextSpecs:
     if file == "-":
         return parse_text_specs(sys.stdin.read(), filename="standard input", expand=lambda text: text)
     path = session.cwd / expand_text(file, session.environ)
+    if path.suffix in (".yml", ".yaml"):
+        raise InvalidEnvironmentFile(
+            file,
+            "this is an environment file, not a list of specs",
+            hints=(f"kaa env create --file {file}", f"kaa env update --file {file}"),
+        )
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
