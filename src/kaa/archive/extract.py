@@ -7,6 +7,7 @@ links are made last, when everything else stands, so that nothing is ever writte
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import unicodedata
@@ -22,6 +23,8 @@ from kaa.host.files import remove_tree
 TEMPORARY_SUFFIX = ".kaa~"
 """How the names of directories end into which something is being unpacked."""
 MAX_MEMBERS = 2_000_000
+SMALL = 1 << 16
+"""Up to this size a file is written in one go."""
 EARLIEST = 315_619_200
 """2 January 1980: zip files know no earlier day, in any time zone."""
 LATEST = 253_402_300_799
@@ -150,7 +153,8 @@ class Extraction:
             parent = self._parent(folder, written)
         if base in ("", ".", ".."):
             raise Damaged("its name is empty" if not written else "its name is not the name of a file")
-        self._check_characters(base)
+        if self._windows or not base.isprintable():
+            self._check_characters(base)
         return f"{parent}/{base}" if parent else base
 
     def _directory(self, written: str) -> None:
@@ -207,9 +211,14 @@ class Extraction:
             descriptor = os.open(path, _OPEN_NEW, (member.mode & 0o777) | 0o400)
         except FileExistsError:
             raise Damaged("it differs from another member only in case or in composed characters") from None
-        seconds = min(max(member.mtime, EARLIEST), LATEST)
+        size, seconds = member.size, member.mtime
+        if not EARLIEST <= seconds <= LATEST:
+            seconds = EARLIEST if seconds < EARLIEST else LATEST
         try:
-            self._write(descriptor, member.size, tar)
+            if size > SMALL:
+                self._write(descriptor, tar)
+            elif size and os.write(descriptor, tar.content()) != size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
             if _UTIME_BY_DESCRIPTOR:
                 os.utime(descriptor, (seconds, seconds))
         finally:
@@ -218,12 +227,10 @@ class Extraction:
             os.utime(path, (seconds, seconds))
         self._seen[name] = FILE
         self.files += 1
-        self.size += member.size
+        self.size += size
 
     @staticmethod
-    def _write(descriptor: int, size: int, tar: TarReader) -> None:
-        if not size:
-            return
+    def _write(descriptor: int, tar: TarReader) -> None:
         for block in tar.iter_content():
             written = os.write(descriptor, block)
             while written < len(block):

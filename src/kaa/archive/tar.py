@@ -6,11 +6,12 @@ disk is not judged here but in `kaa.archive.extract`.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
 HEADER = 512
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 MAX_EXTENSION = 1 << 20
 """The longest pax header or GNU long name that is read."""
 
@@ -87,7 +88,8 @@ class TarReader:
         name = ""
         while True:
             try:
-                self._skip()
+                if self._unread or self._padding:
+                    self._skip()
                 member = self._next_member()
             except Damaged as error:
                 if name and not error.member:
@@ -140,20 +142,25 @@ class TarReader:
     def _skip(self) -> None:
         for _ in self.iter_content():
             pass
-        if self._padding:
+        if self._position + self._padding > len(self._buffer):
             self._fill(self._padding)
-            self._position += self._padding
-            self._padding = 0
+        self._position += self._padding
+        self._padding = 0
 
     def _take_header(self) -> bytes | None:
         """The next header; None at the end."""
-        if self._position + HEADER > len(self._buffer):
+        end = self._position + HEADER
+        if end > len(self._buffer):
             self._fill(HEADER, at_start=True)
-        header = self._buffer[self._position : self._position + HEADER]
-        self._position += HEADER
+            end = HEADER
+        header = self._buffer[self._position : end]
+        self._position = end
         if header == _END:
             return None
-        if sum(header) - sum(header[148:156]) + 256 != _number(header[148:156], "checksum"):
+        # The sum of all bytes, the checksum's own eight as spaces. The lower half of Adler-32 is 1 + that sum, modulo
+        # 65521, and five times as fast as `sum`.
+        stored = _number(header[148:156], "checksum")
+        if ((zlib.adler32(header) & 0xFFFF) - 1 - sum(header[148:156]) + 256 - stored) % 65521:
             raise Damaged("a header's checksum is wrong")
         return header
 
@@ -189,14 +196,16 @@ class TarReader:
 def _member(header: bytes, flag: int, size: int, extended: dict[str, str]) -> Member:
     # Where there is a long name, the header's own is cut off, maybe in the middle of a character.
     name = extended["path"] if "path" in extended else _name(header)
-    link = extended["linkpath"] if "linkpath" in extended else _text(header[157:257].partition(b"\0")[0])
+    link = extended.get("linkpath", "")
+    if header[157] and "linkpath" not in extended:
+        link = _text(header[157:257].partition(b"\0")[0])
     mtime = _number(header[136:148], "time")
+    kind = KINDS.get(flag, "unknown")
     if extended:
         size = _decimal(extended.get("size"), size, "size", name)
         mtime = _decimal(extended.get("mtime"), mtime, "time", name)
         if any(key.startswith("GNU.sparse.") for key in extended):
             return Member(name, "sparse file", 0, 0, 0, "")
-    kind = KINDS.get(flag, "unknown")
     if kind == FILE and name.endswith("/"):
         kind = DIRECTORY
     return Member(name, kind, _number(header[100:108], "mode"), mtime, size, link)
@@ -212,6 +221,12 @@ def _name(header: bytes) -> str:
 
 def _number(field: bytes, what: str) -> int:
     """A number of a header: octal digits, or base 256 when the first bit is set."""
+    # Nearly all are digits and one NUL.
+    if (digits := field[:-1]).isdigit() and field[-1] in b"\0 ":
+        try:
+            return int(digits, 8)
+        except ValueError:
+            pass
     if field[0] & 0x80:
         # All ones in the first byte: a negative number, which only a time can be.
         value = int.from_bytes(field[1:], "big") - (1 << 8 * (len(field) - 1) if field[0] == 0xFF else 0)

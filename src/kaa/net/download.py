@@ -131,7 +131,7 @@ def download(
     what = url.rpartition("/")[2]
     reporter(DownloadStarted(what, size))
     transfer = Transfer(url, partial, expected, client, reporter, what)
-    with _write_failures(partial, url):
+    with _write_failures(partial, url), _nothing_useless(partial, expected):
         try:
             transfer.run(resume=expected.digest is not None)
         except (HashMismatch, SizeMismatch) as error:
@@ -144,6 +144,18 @@ def download(
                 raise
         partial.replace(target)
     reporter(DownloadFinished(what))
+
+
+@contextlib.contextmanager
+def _nothing_useless(partial: Path, expected: Expected) -> Iterator[None]:
+    """After a failure, keep an unfinished file only where it can be taken up again."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if expected.digest is None or partial.stat().st_size == 0:
+                partial.unlink()
+        raise
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from pathlib import Path
 from kaa.errors import KaaError
 from kaa.host.files import is_writable
 from kaa.host.hashing import hash_file
+from kaa.models.channel import url_to_path
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.extracted_package import RECORD_FILE, read_record
 from kaa.package_cache.extracted_package import ExtractedPackage as ExtractedPackage
@@ -109,6 +110,8 @@ class PackageCache:
     def package_at(self, path: Path, record: RepoDataRecord) -> ExtractedPackage:
         """The unpacked package in a directory of this cache, which is known to be that of `record`."""
         archives = archives_of(record, path.parent)
+        if record.url.startswith("file:"):
+            archives = (Path(url_to_path(record.url)), *archives)
         archive = next((archive for archive in archives if _may_be(archive, record)), None)
         return ExtractedPackage(path, record, archive, self._bytecode_root(path.parent))
 
