@@ -1,7 +1,7 @@
 """The bracketed part of a match spec, `[key=value,…]`: where it begins, its pairs, its quotes (CEP 29, 44).
 
 >>> read_pairs("a[version='>=1,<2', build=py*]", 1, 30)
-{'version': Pair(value='>=1,<2', position=10, quoted=True), 'build': Pair(value='py*', position=26, quoted=False)}
+{'version': Pair(value='>=1,<2', position=11, quoted=True), 'build': Pair(value='py*', position=26, quoted=False)}
 """
 
 from __future__ import annotations

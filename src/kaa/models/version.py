@@ -183,19 +183,19 @@ def encode(segments: list[str]) -> list[int | str]:
 
 
 def encode_segment(segment: Segment) -> list[int | str]:
-    """Numbers and words of one segment; trailing zeros do not count."""
+    """Numbers and words of one segment; a 0 at its end does not count."""
     entry: list[int | str] = []
-    for number, word in zip(segment[::2], (*segment[1::2], None), strict=False):
-        assert isinstance(number, int)
-        code = 3 * number + FIRST_NUMBER
-        if word is None:
-            entry.append(code + 1)
-        elif word == "post":
+    code = FIRST_NUMBER
+    for part in segment:
+        if part.__class__ is int:
+            code = 3 * part + FIRST_NUMBER
+        elif part == "post":
             entry.append(code + 2)
+            code = FIRST_NUMBER
         else:
-            entry += (code, "" if word == "dev" else word)
-    if len(segment) % 2 == 0:
-        entry.append(FIRST_NUMBER + 1)
+            entry += (code, "" if part == "dev" else part)
+            code = FIRST_NUMBER
+    entry.append(code + 1)
     return entry
 
 

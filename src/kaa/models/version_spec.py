@@ -57,6 +57,7 @@ _LITERAL = r"(?:[0-9]+!)?[0-9a-z]+(?:[._][0-9a-z]+)*_?(?:\+[0-9a-z]+(?:[._][0-9a
 _OPERATED = rf"(?:[<>]=?|==?|!=){_LITERAL}"
 _CANONICAL = re.compile(rf"{_OPERATED}(?:[,|]{_OPERATED})*", re.ASCII)
 _BARE = re.compile(rf"({_LITERAL})(\.?\*)?", re.ASCII)
+_RANGE = re.compile(rf">=({_LITERAL})(?:,<({_LITERAL}))?", re.ASCII)
 _LONG_RUN = re.compile(r"[0-9]{10}", re.ASCII)
 
 _CLAUSE = re.compile(r"(?P<operator>[=<>!~]*)(?P<rest>.*)", re.DOTALL)
@@ -112,7 +113,7 @@ class VersionSpec:
     def __getattr__(self, name: str) -> Bounds | Tree | None:
         # The slots `bounds` and `_tree` are empty until they are needed.
         if name == "bounds":
-            self.bounds = bounds = self._tree.bounds()
+            self.bounds = bounds = _bounds_of_range(self.text) or self._tree.bounds()
             return bounds
         if name == "_tree":
             self._tree = tree = _Parser(self.text).parse()
@@ -278,6 +279,16 @@ class AnyOf:
 
 
 Tree: TypeAlias = Clause | Anything | TextClause | AllOf | AnyOf
+
+
+def _bounds_of_range(text: str) -> Bounds | None:
+    """The bounds of `>=a,<b` and `>=a`, which are what nearly all dependencies ask; None for other texts."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        return None
+    low = bounding_version(match[1]).key
+    high = HIGHEST if match[2] is None else bounding_version(match[2]).key
+    return (low, high) if low < high else NOTHING
 
 
 def _after(key: Key) -> Key:
