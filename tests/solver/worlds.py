@@ -48,6 +48,7 @@ class WorldRules:
     order: Sequence[int]
     checks: int = 0
     loaded: set[int] = field(default_factory=set)
+    postponed: dict[int, list[Row]] = field(default_factory=dict)
 
     def start(self) -> Search:
         search = Search(self)
@@ -72,7 +73,8 @@ class WorldRules:
         if target in self.loaded:
             implication.resolve([(states, allows)])
         else:
-            implication.postpone(states, allows)
+            implication.cover(states)
+            self.postponed[id(implication)] = [(states, allows)]
         search.add_implication(implication)
 
     def load(self, search: Search, target: int) -> None:
@@ -80,8 +82,7 @@ class WorldRules:
             return
         self.loaded.add(target)
         for implication in search.incoming[target]:
-            rows = [(states, allows) for states, allows in implication.pending if isinstance(allows, int)]
-            implication.resolve(rows)
+            implication.resolve(self.postponed.pop(id(implication)))
             search.fresh.append(implication)
 
     def choose(self, search: Search) -> tuple[int, int] | None:

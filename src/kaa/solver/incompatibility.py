@@ -48,7 +48,6 @@ class Implication:
         "covered",
         "demanding",
         "meet",
-        "pending",
         "reason",
         "resolved",
         "rows",
@@ -64,53 +63,51 @@ class Implication:
         self.covered = 0
         self.meet = -1
         self.resolved = False
-        self.rows: list[tuple[int, int]] = []
-        self.pending: list[tuple[int, object]] = []
+        self.rows: dict[int, int] = {}
+        """What the target may be → the states of the source that allow just this."""
         self._spelled: dict[int, Incompatibility] = {}
 
-    def postpone(self, states: int, payload: object) -> None:
-        """Note what these states ask for, until the target is known."""
+    def cover(self, states: int) -> None:
+        """There will be rows for these states, once the target is known."""
         self.covered |= states
-        self.pending.append((states, payload))
 
     def resolve(self, rows: Iterable[tuple[int, int]]) -> None:
-        """From now on the target is known; these rows stand for what was postponed."""
+        """From now on the target is known; these are the rows for all states that were covered."""
         self.resolved = True
-        self.pending.clear()
         self.covered = 0
         for states, allows in rows:
             self.add(states, allows)
 
     def add(self, states: int, allows: int) -> None:
         """One more row; where the states have one already, both must hold."""
-        self.meet &= allows
         already = states & self.covered
         if already:
-            rows: list[tuple[int, int]] = []
-            for row_states, row_allows in self.rows:
-                both = row_states & states
-                if both and row_allows & ~allows:
-                    rows.append((both, row_allows & allows))
-                    self.meet &= row_allows & allows
-                    row_states &= ~both
-                if row_states:
-                    rows.append((row_states, row_allows))
-            self.rows = rows
-            self._spelled.clear()
+            self._split(already, allows)
             states &= ~already
-        if not states:
-            return
-        self.covered |= states
-        for position, (row_states, row_allows) in enumerate(self.rows):
-            if row_allows == allows:
-                self.rows[position] = (row_states | states, allows)
+            if not states:
                 return
-        self.rows.append((states, allows))
+        self.covered |= states
+        self.meet &= allows
+        self.rows[allows] = self.rows.get(allows, 0) | states
+
+    def _split(self, states: int, allows: int) -> None:
+        """Let states that have rows already allow no more than this as well."""
+        rows: dict[int, int] = {}
+        for row_allows, row_states in self.rows.items():
+            both = row_states & states
+            if both:
+                narrower = row_allows & allows
+                self.meet &= narrower
+                rows[narrower] = rows.get(narrower, 0) | both
+            if row_states & ~states:
+                rows[row_allows] = rows.get(row_allows, 0) | (row_states & ~states)
+        self.rows = rows
+        self._spelled.clear()
 
     def required(self, source_allowed: int) -> int:
         """What the target may be, given what the source may be."""
         union = 0
-        for states, allows in self.rows:
+        for allows, states in self.rows.items():
             if states & source_allowed:
                 union |= allows
         return union
@@ -118,7 +115,7 @@ class Implication:
     def excluded(self, target_allowed: int) -> int:
         """What the source cannot be, given what the target may be."""
         dead = 0
-        for states, allows in self.rows:
+        for allows, states in self.rows.items():
             if not allows & target_allowed:
                 dead |= states
         return dead
@@ -127,12 +124,12 @@ class Implication:
         """The most general incompatibility of this table that forbids these states of the source or the target."""
         if name == self.target:
             allows = 0
-            for _, row_allows in self.rows:
+            for row_allows in self.rows:
                 if not row_allows & removed:
                     allows |= row_allows
         else:
             allows = 0
-            for row_states, row_allows in self.rows:
+            for row_allows, row_states in self.rows.items():
                 if row_states & removed:
                     allows |= row_allows
         return self.spell(allows)
@@ -142,7 +139,7 @@ class Implication:
         spelled = self._spelled.get(allows)
         if spelled is None:
             states = 0
-            for row_states, row_allows in self.rows:
+            for row_allows, row_states in self.rows.items():
                 if not row_allows & ~allows:
                     states |= row_states
             spelled = Incompatibility({self.source: states, self.target: ~allows}, self)

@@ -10,7 +10,7 @@ of `name` need what the extra adds. Conditions (CEP 43) are more terms in the sa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -117,6 +117,8 @@ class Opening:
         self._states: list[NameStates | None] = []
         self._unopened: dict[int, list[Unopened]] = {}
         self._implications: dict[tuple[int, int, bool], Implication] = {}
+        self._postponed: dict[int, list[Row]] = {}
+        """By implication the rows whose target is not known yet."""
         self._waiting: dict[str, list[Waiting]] = {}
         self._extras: dict[int, tuple[str, str]] = {}
         self._not_yet_loaded: dict[str, None] = {}
@@ -173,7 +175,8 @@ class Opening:
             self.search.opened[number] = states.universe
         for implication in self.search.incoming[number]:
             if not implication.resolved:
-                implication.resolve(self._rows(implication, states))
+                rows = self._postponed.pop(id(implication), ())
+                implication.resolve(list(self._rows(implication, states, rows)))
                 self.search.fresh.append(implication)
         self.search.touch(number)
         for pin in self._pins.get(name, ()):
@@ -193,29 +196,23 @@ class Opening:
         if refused:
             self.search.add_incompatibility(Incompatibility({number: refused}, Pinned(pin)))
 
-    def _rows(self, implication: Implication, states: NameStates) -> list[tuple[int, int]]:
-        """The rows that were postponed; a dependency string that cannot be read makes its candidates impossible."""
-        rows = []
-        for carriers, asked in implication.pending:
-            assert isinstance(asked, tuple)
-            row = self._row(implication, states, carriers, *asked)
-            if row is not None:
-                rows.append(row)
-        return rows
-
-    def _row(
-        self, implication: Implication, states: NameStates, carriers: int, rest: str, ask: Ask
-    ) -> tuple[int, int] | None:
-        constrains = isinstance(implication.reason, Constrains)
-        try:
-            allows = states.matching_ask(rest, ask)
-        except InvalidText as error:
-            if not constrains:
-                self._disable(implication.source, carriers, dependency_text(states.name, rest), error.message)
-                return None
-            # A constraint that cannot be read (`proj4 ==999999999999`, and it exists) accepts nothing of that name.
-            allows = 0
-        return carriers, allows | ABSENT if constrains else allows
+    def _rows(self, implication: Implication, states: NameStates, rows: Iterable[Row]) -> Iterator[tuple[int, int]]:
+        """Rows of texts as rows of states; a dependency that cannot be read makes its candidates impossible."""
+        known = states.known
+        optional = 0 if implication.demanding else ABSENT
+        for carriers, rest, ask in rows:
+            allows = known.get(rest)
+            if allows is None:
+                try:
+                    allows = states.matching_ask(rest, ask)
+                except InvalidText as error:
+                    if implication.demanding:
+                        text = dependency_text(states.name, rest)
+                        self._disable(implication.source, carriers, text, error.message)
+                        continue
+                    # A constraint that cannot be read accepts nothing of that name.
+                    allows = 0
+            yield carriers, allows | optional
 
     def _disable(self, number: int, carriers: int, text: str, message: str) -> None:
         """Make candidates impossible because of a text that cannot be read."""
@@ -278,14 +275,12 @@ class Opening:
             return
         implication = self._implication(number, target, constrains)
         if implication.resolved:
-            states = self.states(target)
-            for carriers, rest, ask in simple:
-                row = self._row(implication, states, carriers, rest, ask)
-                if row is not None:
-                    implication.add(*row)
+            for row in self._rows(implication, self.states(target), simple):
+                implication.add(*row)
         else:
-            for carriers, rest, ask in simple:
-                implication.postpone(carriers, (rest, ask))
+            self._postponed.setdefault(id(implication), []).extend(simple)
+            for carriers, _, _ in simple:
+                implication.cover(carriers)
         self.search.fresh.append(implication)
 
     def _implication(self, number: int, target: int, constrains: bool) -> Implication:

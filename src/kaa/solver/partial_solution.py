@@ -17,7 +17,7 @@ Reason: TypeAlias = Incompatibility | Implication | None
 class PartialSolution:
     """Allowed states per name, trail, levels, undo."""
 
-    __slots__ = ("after", "allowed", "before", "history", "level_starts", "names", "reasons", "required", "universe")
+    __slots__ = ("allowed", "before", "history", "level_starts", "names", "reasons", "required", "universe")
 
     def __init__(self) -> None:
         self.universe: list[int] = []
@@ -26,7 +26,6 @@ class PartialSolution:
         """For every name the places of its entries in the trail."""
         self.names: list[int] = []
         self.before: list[int] = []
-        self.after: list[int] = []
         self.reasons: list[Reason] = []
         self.level_starts: list[int] = []
         self.required: list[int] = []
@@ -62,7 +61,6 @@ class PartialSolution:
         self.history[name].append(len(self.names))
         self.names.append(name)
         self.before.append(before)
-        self.after.append(after)
         self.reasons.append(reason)
         if before & 1 and not after & 1:
             self.required.append(name)
@@ -71,16 +69,16 @@ class PartialSolution:
         """Undo everything above a level; returns the names that are wider now."""
         start = self.level_starts[level]
         del self.level_starts[level:]
-        names, before, after = self.names, self.before, self.after
+        names, before, allowed = self.names, self.before, self.allowed
         restored: dict[int, None] = {}
         for place in range(len(names) - 1, start - 1, -1):
             name = names[place]
-            if before[place] & 1 and not after[place] & 1:
+            if before[place] & 1 and not allowed[name] & 1:
                 self.required.pop()
-            self.allowed[name] = before[place]
+            allowed[name] = before[place]
             self.history[name].pop()
             restored[name] = None
-        del names[start:], before[start:], after[start:], self.reasons[start:]
+        del names[start:], before[start:], self.reasons[start:]
         return list(restored)
 
     def satisfier(self, name: int, states: int) -> int:

@@ -8,7 +8,7 @@ inside of that, and records are decoded only for specs that ask for more than th
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
 import msgspec
@@ -66,6 +66,7 @@ class Part:
         "_builds",
         "_constrains",
         "_depends",
+        "_lower_builds",
         "_ranges",
         "_starts",
         "_tie_numbers",
@@ -93,6 +94,7 @@ class Part:
         self._constrains: list[Need] | None = None
         self._versions: list[str] | None = None
         self._builds: list[str] | None = None
+        self._lower_builds: list[str] | None = None
         self._timestamps: list[int] | None = None
         self._tie_starts: list[int] = []
         self._tie_numbers: list[int] = []
@@ -171,21 +173,28 @@ class Part:
         return self._versions
 
     def _with_build(self, states: int, build: StringMatch) -> int:
+        """Those with a build string, which nearly always is an end of one or all of it; case does not count."""
+        if self._lower_builds is None:
+            self._lower_builds = [text.lower() for text in self._build_texts()]
+        builds = self._lower_builds
+        text = build.text
+        end = text[1:]
+        if text[:1] == "*" and "*" not in end:
+            chosen = [position for position in self.positions(states) if builds[position].endswith(end)]
+        elif build.is_exact:
+            chosen = [position for position in self.positions(states) if builds[position] == text]
+        else:
+            given = self._build_texts()
+            chosen = [position for position in self.positions(states) if build.matches(given[position])]
+        found = 0
+        for position in chosen:
+            found |= 1 << position
+        return found << (self.shift + 1)
+
+    def _build_texts(self) -> list[str]:
         if self._builds is None:
             self._builds = decode_texts(self.columns.builds)
-        builds = self._builds
-        matches = build.matches
-        shift = self.shift
-        left = states >> (shift + 1)
-        found = 0
-        end = 0
-        while left:
-            skip = (left & -left).bit_length()
-            end += skip
-            left >>= skip
-            if matches(builds[end - 1]):
-                found |= 1 << end
-        return found << shift
+        return self._builds
 
     def _where(self, states: int, holds: Sequence[bool]) -> int:
         """The states for which it holds."""
@@ -196,15 +205,17 @@ class Part:
                 found |= 1 << (position + shift)
         return found
 
-    def positions(self, states: int) -> Iterator[int]:
+    def positions(self, states: int) -> list[int]:
         """The positions of those of the states that belong to this part."""
         states = (states & self.mask) >> (self.shift + 1)
-        position = 0
+        found: list[int] = []
+        end = 0
         while states:
             skip = (states & -states).bit_length()
-            position += skip
+            end += skip
             states >>= skip
-            yield position - 1
+            found.append(end - 1)
+        return found
 
     def position_of(self, state: int) -> int:
         """The position of one state."""
@@ -216,9 +227,7 @@ class Part:
 
     def build_at(self, position: int) -> str:
         """The build string of a candidate."""
-        if self._builds is None:
-            self._builds = decode_texts(self.columns.builds)
-        return self._builds[position]
+        return self._build_texts()[position]
 
     def timestamp_at(self, position: int) -> int:
         """The timestamp of a candidate, 0 when it has none."""
@@ -261,7 +270,7 @@ def within(bounds: Sequence[bytes], keys: Sequence[bytes], starts: Sequence[int]
 class NameStates:
     """All states of one name."""
 
-    __slots__ = ("_rests", "name", "parts", "shut_out", "universe")
+    __slots__ = ("known", "name", "parts", "shut_out", "universe")
 
     def __init__(
         self,
@@ -279,7 +288,8 @@ class NameStates:
         self.universe = (2 << shift) - 1
         self.shut_out = shut_out
         """Groups of channels that channel priority left out."""
-        self._rests: dict[str, int] = {}
+        self.known: dict[str, int] = {}
+        """What follows the name in dependency strings → the candidates that they ask for, as far as that came up."""
 
     def matching(self, query: Query) -> int:
         """The candidates that a query asks for."""
@@ -290,21 +300,21 @@ class NameStates:
 
     def matching_rest(self, rest: str) -> int:
         """The candidates that a dependency string asks for, by what follows the name; raises InvalidText."""
-        states = self._rests.get(rest)
+        states = self.known.get(rest)
         if states is None:
-            states = self._rests[rest] = self.matching(read_rest(self.name, rest))
+            states = self.known[rest] = self.matching(read_rest(self.name, rest))
         return states
 
     def matching_ask(self, rest: str, ask: Ask) -> int:
         """The same for a dependency string of which it is known what it asks."""
-        states = self._rests.get(rest)
+        states = self.known.get(rest)
         if states is None:
             if ask is None:
                 return self.matching_rest(rest)
             states = 0
             for part in self.parts:
                 states |= part.asked(*ask)
-            self._rests[rest] = states
+            self.known[rest] = states
         return states
 
     def part_of(self, state: int) -> Part:
