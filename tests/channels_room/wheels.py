@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import stat
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,8 +64,10 @@ def build_wheel(
             member = zipfile.ZipInfo(path, (2024, 1, 2, 3, 4, 6))
             member.external_attr = (stat.S_IFREG | (0o755 if path in executable else 0o644)) << 16
             archive.writestr(member, content)
-        for member, content in (members or {}).items():
-            archive.writestr(member, content)
+        with warnings.catch_warnings(action="ignore"):
+            # Two members of one name: zipfile warns, and writes them.
+            for member, content in (members or {}).items():
+                archive.writestr(member, content)
     return target
 
 
