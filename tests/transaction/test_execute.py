@@ -114,6 +114,15 @@ def test_a_plan_for_what_is_there_is_empty(world: World) -> None:
     assert tree(world.prefix) == before
 
 
+def test_asking_again_for_the_same_changes_nothing(world: World) -> None:
+    world.perform(world.plan(TOOL, requested_specs={"tool": "tool >=1"}))
+    before = tree(world.prefix)
+    world.perform(world.plan(TOOL, requested_specs={"tool": "tool >=1"}))
+    assert tree(world.prefix) == before
+    world.perform(world.plan(TOOL, requested_specs={"tool": "tool"}))
+    assert world.record("tool").requested_specs == ("tool",)
+
+
 def test_a_change_replaces_files_and_record(world: World) -> None:
     world.install(TOOL)
     newer = Package("tool", "2.0", files={"bin/tool": "new", "share/tool/more": "more"})

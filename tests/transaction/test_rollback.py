@@ -217,6 +217,27 @@ world.perform(world.plan(*NEW, python_package(), command="kaa test"), checkpoint
 """
 
 
+@pytest.mark.parametrize("number", [4, 20, 35])
+def test_killed_while_creating_the_next_creation_succeeds(tmp_path: Path, number: int) -> None:
+    world = World(tmp_path / "world")
+    for package in (*NEW, python_package()):
+        world.unpack(package)
+    kill_at(world, number)
+    assert (world.prefix / JOURNAL).exists()
+    world.install(*NEW, python_package())
+    other = World(tmp_path / "other")
+    other.install(*NEW, python_package())
+    assert files_of(tree(world.prefix)) == files_of(tree(other.prefix))
+
+
+def kill_at(world: World, number: int) -> None:
+    """Let another process make the environment of NEW, and kill it at one of its steps."""
+    root = Path(__file__).parent.parent.parent
+    argv = [sys.executable, "-c", KILLED, str(world.folder), str(number)]
+    done = subprocess.run(argv, cwd=root, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
 @pytest.mark.parametrize("number", [2, 9, 17, 24, 33, 41, 48, 55])
 def test_killed_the_next_change_finds_the_old_environment(tmp_path: Path, number: int) -> None:
     world = World(tmp_path / "world")
@@ -224,10 +245,7 @@ def test_killed_the_next_change_finds_the_old_environment(tmp_path: Path, number
     for package in (*NEW, python_package()):
         world.unpack(package)
     before = tree(world.prefix)
-    root = Path(__file__).parent.parent.parent
-    argv = [sys.executable, "-c", KILLED, str(world.folder), str(number)]
-    done = subprocess.run(argv, cwd=root, capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    kill_at(world, number)
     assert recover(world.prefix) or number < 3
     assert tree(world.prefix) == before
 

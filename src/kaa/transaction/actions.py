@@ -7,9 +7,8 @@ points are commands and functions and nothing else.
 from __future__ import annotations
 
 import enum
-import posixpath
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,7 +29,7 @@ CLOBBERS = "__clobbers__"
 """The directory of an environment that keeps files which lost their place to another package (as rattler does)."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
-_SUSPICIOUS = re.compile(r"\A(?=[/.]|\Z|conda-meta|__clobbers)|[\\:\0]|/[./]|/\Z", re.IGNORECASE).search
+_SUSPICIOUS = re.compile(r"[\\:\0]|/[./\n]|/\Z|^(?:[/.]|$|conda-meta|__clobbers)", re.IGNORECASE | re.MULTILINE).search
 
 
 class How(enum.Enum):
@@ -128,12 +127,20 @@ def plan_actions(
     """What is done for each path of a package; raises UnsafePath, PythonMissing, InvalidEntryPoint."""
     if python is not None and (reason := why_unsafe(python.site_packages)):
         raise UnsafePath("python", python.site_packages, reason)
-    noarch = is_noarch_python(record, link)
+    noarch, windows = is_noarch_python(record, link), is_windows(subdir)
     key = path_key(subdir)
     actions: dict[str, PathAction] = {}
     for entry in paths:
-        action = _action_for(entry, record, python, noarch=noarch, windows=is_windows(subdir))
-        actions[key(action.target)] = action
+        path = target = entry.path
+        if noarch and needs_python(path):
+            if python is None:
+                raise PythonMissing(record.dist)
+            target = target_path(path, python)
+        if entry.path_type == "hardlink" and entry.prefix_placeholder is None and not entry.no_link:
+            actions[key(target)] = PathAction(How.LINK, path, target, entry, "hardlink")
+        else:
+            actions[key(target)] = _special_action(entry, target, windows=windows)
+    _check_paths(record, actions.values())
     if noarch and link.noarch is not None and link.noarch.entry_points:
         for action in _entry_points(record, link.noarch.entry_points, prefix, subdir, python):
             actions[key(action.target)] = action
@@ -143,18 +150,9 @@ def plan_actions(
     return PackageActions(record, tuple(actions.values()))
 
 
-def _action_for(
-    entry: PathEntry, record: RepoDataRecord, python: PythonInfo | None, *, noarch: bool, windows: bool
-) -> PathAction:
-    path = target = entry.path
-    if noarch and needs_python(path):
-        if python is None:
-            raise PythonMissing(record.dist)
-        target = target_path(path, python)
-    # The quick test lets almost every path through; what it stops may still be fine.
-    if _SUSPICIOUS(target) is not None and (reason := why_unsafe(target)):
-        raise UnsafePath(record.dist, path, reason)
-    kind = entry.path_type
+def _special_action(entry: PathEntry, target: str, *, windows: bool) -> PathAction:
+    """The action for a path that is more than a file to be linked."""
+    path, kind = entry.path, entry.path_type
     if kind == "softlink":
         return PathAction(How.SOFTLINK, path, target, entry, kind)
     if kind == "directory":
@@ -162,6 +160,17 @@ def _action_for(
     if entry.prefix_placeholder and not (windows and entry.file_mode == "binary"):
         return PathAction(How.RENDER, path, target, entry, "hardlink")
     return PathAction(How.COPY if entry.no_link else How.LINK, path, target, entry, "hardlink")
+
+
+def _check_paths(record: RepoDataRecord, actions: Collection[PathAction]) -> None:
+    """Raise UnsafePath for a target outside the environment, or in a place of its own."""
+    # Nearly every package passes this one search over all its paths; what it stops may still be fine.
+    text = "\n".join([action.target for action in actions])
+    if _SUSPICIOUS(text) is None and text.count("\n") < max(len(actions), 1):
+        return
+    for action in actions:
+        if reason := why_unsafe(action.target):
+            raise UnsafePath(record.dist, action.source, reason)
 
 
 def _entry_points(
@@ -187,8 +196,8 @@ def _bytecode(actions: Iterable[PathAction], site_packages: str, tag: str) -> li
 
 def bytecode_path(module: str, tag: str) -> str:
     """Where python keeps the bytecode of a module file (PEP 3147)."""
-    folder, name = posixpath.split(module)
-    return posixpath.join(folder, "__pycache__", f"{name[:-3]}.{tag}.pyc")
+    folder, slash, name = module.rpartition("/")
+    return f"{folder}{slash}__pycache__/{name[:-3]}.{tag}.pyc"
 
 
 def bytecode_source(path: str) -> str | None:

@@ -33,6 +33,8 @@ MANIFEST = "compiled.json"
 class Compiled(msgspec.Struct, frozen=True):
     """The manifest of a bytecode directory."""
 
+    package: tuple[int, int]
+    """What tells this unpacked package from the same one unpacked again: inode and change time of its index.json."""
     modules: dict[str, tuple[int, int, bool]]
     """Source path within the package → modification time in seconds, size, and whether it compiled."""
 
@@ -61,19 +63,35 @@ class PackageBytecode:
 def find_bytecode(source: Source, modules: Sequence[str], tag: str) -> PackageBytecode:
     """What the cache has of the bytecode of `modules`; when it does not fit their files, all are to be compiled."""
     directory = source.package.bytecode_directory(tag)
+    found = _read_valid(directory, source, modules)
+    return PackageBytecode(directory, missing=list(modules)) if found is None else PackageBytecode(directory, found)
+
+
+def _read_valid(directory: Path, source: Source, modules: Sequence[str]) -> set[str] | None:
+    """Which of `modules` have bytecode in `directory`; None when it is not that of these files."""
     try:
-        known = msgspec.json.decode((directory / MANIFEST).read_bytes(), type=Compiled).modules
+        known = msgspec.json.decode((directory / MANIFEST).read_bytes(), type=Compiled)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return PackageBytecode(directory, missing=list(modules))
+        return None
+    if known.package != _identity(source):
+        return None
     found = set()
     for module in modules:
-        state = source.stats[module]
-        entry = known.get(module)
-        if entry is None or entry[:2] != (int(state.st_mtime), state.st_size):
-            return PackageBytecode(directory, missing=list(modules))
+        state = source.stats.get(module)
+        entry = known.modules.get(module)
+        if entry is None or (state is not None and entry[:2] != (int(state.st_mtime), state.st_size)):
+            return None
         if entry[2]:
             found.add(module)
-    return PackageBytecode(directory, found)
+    return found
+
+
+def _identity(source: Source) -> tuple[int, int]:
+    try:
+        state = (source.package.directory / "info" / "index.json").stat()
+    except OSError:
+        return 0, 0
+    return state.st_ino, state.st_ctime_ns
 
 
 def compile_packages(
@@ -166,21 +184,24 @@ def _new_folder(directory: Path, scratch: Path) -> Path:
 
 def _keep(source: Source, bytecode: PackageBytecode, folder: Path, good: set[str], scratch: Path) -> None:
     """Put freshly compiled bytecode in its place in the cache, unless it has to stay where it is."""
-    states = ((module, source.stats[module]) for module in bytecode.missing)
-    manifest = Compiled({name: (int(state.st_mtime), state.st_size, name in good) for name, state in states})
-    bytecode.missing, bytecode.modules = [], good
+    modules, bytecode.missing, bytecode.modules = bytecode.missing, [], good
     if scratch in folder.parents:
         bytecode.directory = folder
         return
-    write_atomic(folder / MANIFEST, msgspec.json.encode(manifest))
+    states = ((module, (source.package.directory / module).stat()) for module in modules)
+    entries = {name: (int(state.st_mtime), state.st_size, name in good) for name, state in states}
+    write_atomic(folder / MANIFEST, msgspec.json.encode(Compiled(_identity(source), entries)))
     # mkdtemp made it private; the bytecode is for everybody who can read the cache.
     folder.chmod(0o777 & ~_umask_of(folder / MANIFEST))
+    found = _read_valid(bytecode.directory, source, modules)
+    if found is not None:
+        # Another process was faster, and is perhaps linking from there.
+        bytecode.modules = found
+        return
     with contextlib.suppress(OSError):
-        if bytecode.directory.exists():
-            remove_tree(bytecode.directory)
+        remove_tree(bytecode.directory)
         folder.rename(bytecode.directory)
         return
-    # Another process was faster, or a reader holds the place: this transaction uses its own.
     target = scratch / folder.name
     shutil.copytree(folder, target)
     bytecode.directory = target

@@ -22,9 +22,10 @@ from kaa.events import Note, Reporter, silent
 from kaa.host.locks import LockHolder, file_lock
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.prefix.environments import register
+from kaa.prefix.history import recorded_specs
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix
 from kaa.prefix.state import check_not_frozen
-from kaa.transaction.journal import recover
+from kaa.transaction.journal import JOURNAL, recover
 from kaa.transaction.phases import Phases
 from kaa.transaction.plan import LinkOptions, Transaction
 from kaa.transaction.prepare import NotEnoughSpace, NotWritable
@@ -57,7 +58,10 @@ class TransactionFailed(KaaError):
     def __init__(self, prefix: Path, reason: str) -> None:
         self.prefix = str(prefix)
         self.reason = reason
-        super().__init__(f"{prefix} could not be changed, and is what it was: {reason}")
+        super().__init__(
+            f"{prefix} could not be changed, and is what it was: {reason}",
+            hints=("look at the path that is named, its disk and its owner, and run the command again",),
+        )
 
 
 def execute(
@@ -96,7 +100,8 @@ def execute(
 def _check_place(environment: Prefix, transaction: Transaction, options: LinkOptions) -> None:
     """Raise unless the path is an environment, or can become one."""
     path = environment.path
-    if environment.is_environment() or path == options.root_prefix:
+    # What a killed creation left behind is cleared away before anything else.
+    if environment.is_environment() or path == options.root_prefix or (path / JOURNAL).is_file():
         return
     hints = ("choose another path", "move what is there away")
     if path.is_symlink() and not path.exists():
@@ -114,7 +119,10 @@ def _check_place(environment: Prefix, transaction: Transaction, options: LinkOpt
 
 
 def _changed_requests(transaction: Transaction) -> bool:
-    return bool(transaction.requested_specs or transaction.removed_specs or transaction.neutered_specs)
+    """Whether the user asks for something that is not recorded yet."""
+    recorded = {record.name: recorded_specs(record) for record in transaction.current}
+    news = any(recorded.get(name) != (spec,) for name, spec in transaction.requested_specs.items())
+    return news or bool(transaction.removed_specs or transaction.neutered_specs)
 
 
 def _tell_waiting(prefix: Path, reporter: Reporter) -> Callable[[LockHolder | None], None]:

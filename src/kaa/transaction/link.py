@@ -93,18 +93,27 @@ class Linker:
             try:
                 if action.how is How.LINK:
                     put(directory + action.source, root + target)
-                elif action.how is How.RENDER:
-                    os.rename(root + rendered[action.target][0], root + target)
-                elif action.how is How.SOFTLINK:
-                    os.symlink(os.readlink(directory + action.source), root + target)
-                elif action.how is How.COPY:
-                    copy_file(Path(directory + action.source), Path(root + target))
                 else:
-                    _write(root + target, action.content, action.mode)
+                    self._make(action, directory + action.source, root + target, rendered)
             except FileExistsError:
                 # Somebody made it since we looked: it is not ours to remove.
                 self.journal.spare(target)
                 raise
+            except OSError as error:
+                if action.how is not How.LINK:
+                    raise
+                self._copy_instead(directory + action.source, target, error)
+
+    def _make(self, action: PathAction, original: str, target: str, rendered: Mapping[str, tuple[str, str]]) -> None:
+        """Make a file that is not simply linked."""
+        if action.how is How.RENDER:
+            os.rename(self.root + rendered[action.target][0], target)
+        elif action.how is How.SOFTLINK:
+            os.symlink(os.readlink(original), target)
+        elif action.how is How.COPY:
+            copy_file(Path(original), Path(target))
+        else:
+            _write(target, action.content, action.mode)
 
     def link_files(self, files: Sequence[tuple[str, str]]) -> None:
         """Bring (absolute path, path below the prefix) in by the same method as files of packages."""
@@ -117,22 +126,22 @@ class Linker:
             except FileExistsError:
                 self.journal.spare(target)
                 raise
+            except OSError as error:
+                self._copy_instead(original, target, error)
 
     def _put_method(self) -> Callable[[str, str], None]:
         if self.method is LinkMethod.HARDLINK:
-            return self._hard_link
+            return os.link
         return _reflink if self.method is LinkMethod.REFLINK else _copy
 
-    def _hard_link(self, source: str, target: str) -> None:
-        try:
-            os.link(source, target)
-        except OSError as error:
-            if error.errno not in FALL_BACK:
-                raise
-            _copy(source, target)
-            if not self._told:
-                self._told = True
-                self.reporter(Note(f"{target} is a copy, a hard link was not possible: {error.strerror}"))
+    def _copy_instead(self, original: str, target: str, error: OSError) -> None:
+        """Copy a file that could not be linked, where that may help; else raise `error`."""
+        if self.method is LinkMethod.COPY or error.errno not in FALL_BACK:
+            raise error
+        _copy(original, self.root + target)
+        if not self._told:
+            self._told = True
+            self.reporter(Note(f"{target} is a copy, a link was not possible: {error.strerror}"))
 
 
 def _reflink(source: str, target: str) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from kaa import __version__
-from kaa.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted
+from kaa.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warned
 from kaa.host.files import LinkMethod, probe_link_method, write_atomic
+from kaa.host.hashing import hash_file
 from kaa.host.platform import current_subdir
 from kaa.models.channel import redact
 from kaa.models.prefix_record import LinkType, PrefixRecord
@@ -29,6 +30,7 @@ from kaa.transaction.link import Linker, moved_record, prefix_record, render
 from kaa.transaction.plan import Change, Install, LinkOptions, Remove, Transaction
 from kaa.transaction.prepare import Prepared, Source, check_links, check_space, prepare
 from kaa.transaction.scripts import Action, ignored_post_unlink, run_script, script_path
+from kaa.transaction.signing import needs_signing, sign_binaries
 from kaa.transaction.unlink import directories_of
 
 CREATED_AT = "conda-meta/created_at"
@@ -107,7 +109,21 @@ class Phases:
         check_space(self.prefix, prepared.sources, copied=copied)
         for number, source in enumerate(prepared.sources):
             self.checkpoint(f"render {source.actions.record.dist}")
-            self.rendered[source.actions.record.name] = render(source, self.prefix, self.transaction.subdir, number)
+            rendered = render(source, self.prefix, self.transaction.subdir, number)
+            if needs_signing(self.transaction.subdir):
+                self._sign(source, rendered)
+            self.rendered[source.actions.record.name] = rendered
+
+    def _sign(self, source: Source, rendered: dict[str, tuple[str, str]]) -> None:
+        """Sign the patched binaries of a package, and note what they hold now."""
+        entries = {action.target: action.entry for action in source.actions.actions}
+        binaries = [target for target in rendered if (entry := entries[target]) and entry.file_mode == "binary"]
+        problem = sign_binaries([self.prefix / rendered[target][0] for target in binaries])
+        if problem:
+            self.reporter(Warned(f"programs of {source.actions.record.dist} could not be signed: {problem}"))
+        for target in binaries:
+            staged = rendered[target][0]
+            rendered[target] = (staged, hash_file(self.prefix / staged))
 
     def _link_method(self, cache: Path) -> LinkMethod:
         if self.options.always_copy:
@@ -146,7 +162,7 @@ class Phases:
         self.journal.move(prepared.restored)
         for source in prepared.sources:
             script = script_path(source.actions.record.name, "pre-link", self.transaction.subdir)
-            if any(action.target == script for action in source.actions.actions):
+            if (source.package.directory / script).is_file():
                 self._run_script(source.actions.record, "pre-link", source.package.directory, source.directory)
         if early:
             for source in prepared.sources:
@@ -188,7 +204,7 @@ class Phases:
     def _run_scripts_after(self, prepared: Prepared) -> None:
         for source in prepared.sources:
             script = script_path(source.actions.record.name, "post-link", self.transaction.subdir)
-            if any(action.target == script for action in source.actions.actions):
+            if (source.package.directory / script).is_file():
                 self._run_script(source.actions.record, "post-link", self.prefix, source.directory)
 
     def _run_script(self, record: RepoDataRecord, action: Action, directory: Path, source: str) -> None:

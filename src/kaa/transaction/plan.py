@@ -80,6 +80,8 @@ class LinkOptions:
     path_conflict: PathConflict = "clobber"
     safety_checks: SafetyChecks = "enabled"
     """What a cached file of the wrong size means: an error, a warning, or nothing."""
+    files_checked: bool = False
+    """Whether the caller has just looked at the sizes of all cached files (`package_cache.fetch.ensure` does)."""
     extra_safety_checks: bool = False
     """Whether the hash of every cached file is checked, not only its size."""
     always_copy: bool = False

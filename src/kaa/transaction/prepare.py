@@ -16,6 +16,7 @@ from kaa.events import Note, Reporter, Warned
 from kaa.host.files import is_writable
 from kaa.host.hashing import hash_file
 from kaa.models.prefix_record import PrefixRecord
+from kaa.models.record import RepoDataRecord
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.transaction.actions import (
     CLOBBERS,
@@ -106,12 +107,9 @@ class Source:
 
     package: ExtractedPackage
     actions: PackageActions
+    directory: str
     stats: dict[str, os.stat_result] = field(default_factory=dict)
     """Path within the package → its state."""
-
-    @property
-    def directory(self) -> str:
-        return str(self.package.directory)
 
 
 @dataclass(slots=True)
@@ -143,9 +141,7 @@ def prepare(
 ) -> Prepared:
     """Decide everything and check what can be checked; changes nothing, raises KaaError."""
     key = path_key(transaction.subdir)
-    sources = [
-        _source(transaction, record.dist, packages, options, reporter, compiles) for record in transaction.to_link
-    ]
+    sources = [_source(transaction, record, packages, options, reporter, compiles) for record in transaction.to_link]
     new = [source.actions for source in sources]
     kept, removed = transaction.kept, transaction.to_unlink
     order = [record.name for record in transaction.final]
@@ -170,16 +166,15 @@ def prepare(
 
 def _source(
     transaction: Transaction,
-    dist: str,
+    record: RepoDataRecord,
     packages: Mapping[str, ExtractedPackage],
     options: LinkOptions,
     reporter: Reporter,
     compiles: bool,
 ) -> Source:
-    record = next(record for record in transaction.to_link if record.dist == dist)
-    package = packages.get(dist)
+    package = packages.get(record.dist)
     if package is None:
-        raise PackageNotExtracted(dist)
+        raise PackageNotExtracted(record.dist)
     actions = plan_actions(
         record,
         package.paths(),
@@ -189,37 +184,46 @@ def _source(
         python=transaction.python,
         compile_bytecode=compiles,
     )
-    source = Source(package, actions)
-    checked = tuple(_checked(action, source, options, reporter) for action in actions.actions)
-    source.actions = PackageActions(record, checked)
+    source = Source(package, actions, str(package.directory))
+    _check_files(source, options, reporter)
     return source
 
 
-def _checked(action: PathAction, source: Source, options: LinkOptions, reporter: Reporter) -> PathAction:
-    """The action, after a look at its file; a link that the package calls a file is a link."""
-    entry = action.entry
-    if entry is None or action.how is How.DIRECTORY:
-        return action
-    dist = source.actions.record.dist
-    try:
-        state = os.lstat(f"{source.directory}/{action.source}")
-    except (FileNotFoundError, NotADirectoryError):
-        raise DamagedPackage(dist, action.source, "is missing") from None
-    source.stats[action.source] = state
+def _check_files(source: Source, options: LinkOptions, reporter: Reporter) -> None:
+    """Look at every file of a package; a link that the package calls a file is treated as a link."""
+    dist, directory, stats = source.actions.record.dist, source.directory + "/", source.stats
+    checks_size, checks_hash = options.safety_checks != "disabled", options.extra_safety_checks
+    # Asking the disk is most of the work here; a plain file that was just checked need not be asked for again.
+    trusted = How.LINK if options.files_checked and not checks_hash else None
+    changed: dict[int, PathAction] = {}
+    for position, action in enumerate(source.actions.actions):
+        entry, path = action.entry, action.source
+        if entry is None or action.how is trusted or action.how is How.DIRECTORY:
+            continue
+        try:
+            stats[path] = state = os.lstat(directory + path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise DamagedPackage(dist, path, "is missing") from None
+        if (state.st_mode & 0o170000) != stat.S_IFREG or action.how is How.SOFTLINK:
+            changed[position] = _as_it_is(action, state, dist)
+        elif checks_size and entry.size_in_bytes not in (None, state.st_size):
+            reason = f"has {state.st_size} bytes instead of {entry.size_in_bytes}"
+            _complain(DamagedPackage(dist, path, reason), options, reporter)
+        elif checks_hash and entry.sha256 not in (None, hash_file(Path(directory + path))):
+            _complain(DamagedPackage(dist, path, "has another content than it was built with"), options, reporter)
+    if changed:
+        actions = tuple(changed.get(position, action) for position, action in enumerate(source.actions.actions))
+        source.actions = PackageActions(source.actions.record, actions)
+
+
+def _as_it_is(action: PathAction, state: os.stat_result, dist: str) -> PathAction:
+    """The action for a path whose file is a link, or should be one."""
     if stat.S_ISLNK(state.st_mode):
         return action if action.how is How.SOFTLINK else action._replace(how=How.SOFTLINK, path_type="softlink")
     if not stat.S_ISREG(state.st_mode):
         raise DamagedPackage(dist, action.source, "is no file")
-    if action.how is How.SOFTLINK:
-        # Unpacked where no links can be made: the target stands there as a file.
-        return action._replace(how=How.LINK, path_type="hardlink")
-    if entry.size_in_bytes is not None and entry.size_in_bytes != state.st_size and options.safety_checks != "disabled":
-        reason = f"has {state.st_size} bytes instead of {entry.size_in_bytes}"
-        _complain(DamagedPackage(dist, action.source, reason), options, reporter)
-    elif options.extra_safety_checks and entry.sha256 not in (None, hash_file(Path(source.directory, action.source))):
-        reason = "has another content than it was built with"
-        _complain(DamagedPackage(dist, action.source, reason), options, reporter)
-    return action
+    # Unpacked where no links can be made: the target stands there as a file.
+    return action._replace(how=How.LINK, path_type="hardlink")
 
 
 def _complain(error: DamagedPackage, options: LinkOptions, reporter: Reporter) -> None:
@@ -241,6 +245,8 @@ def _look_at_targets(
     prepared: Prepared, disk: DiskView, vanishing: set[str], options: LinkOptions, reporter: Reporter
 ) -> None:
     """Find what stands where new files go, and decide what becomes of it."""
+    if not disk.entries("").keys() - {"conda-meta"}:
+        return
     conflicts: list[Conflict] = []
     for source in prepared.sources:
         name = source.actions.record.name
@@ -359,10 +365,12 @@ def check_space(prefix: Path, sources: Sequence[Source], *, copied: bool) -> Non
     for source in sources:
         for action in source.actions.actions:
             entry = action.entry
-            if entry is not None and (copied or action.how in (How.RENDER, How.COPY)):
+            if entry is not None and (copied or action.how is How.RENDER or action.how is How.COPY):
                 state = source.stats.get(action.source)
-                needed += -(-state.st_size // 4096) * 4096 if state is not None else 0
-            needed += len(action.content)
+                size = state.st_size if state is not None else entry.size_in_bytes or 0
+                needed += -(-size // 4096) * 4096
+            elif action.content:
+                needed += len(action.content)
     free = shutil.disk_usage(prefix).free
     if needed > free:
         raise NotEnoughSpace(prefix, needed, free)
