@@ -266,7 +266,7 @@ if sys.version_info >= (3, 14):
 
     def zstd_stream(stream: Readable) -> Readable:
         """The plain bytes of one or more zstd frames."""
-        options = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
+        options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
         return DecompressedStream(stream, lambda: zstd.ZstdDecompressor(options=options), zstd.ZstdError, "zstd")
 
 else:

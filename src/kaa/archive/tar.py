@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 HEADER = 512
-BLOCK = 1 << 18
+BLOCK = 1 << 17
 MAX_EXTENSION = 1 << 20
 """The longest pax header or GNU long name that is read."""
 

@@ -162,7 +162,7 @@ class Writable(Protocol):
 @contextlib.contextmanager
 def _compressing(stream: IO[bytes], level: int) -> Iterator[Writable]:
     if sys.version_info >= (3, 14):
-        options = {
+        options: dict[int, int] = {
             zstd.CompressionParameter.compression_level: level,
             zstd.CompressionParameter.checksum_flag: 1,
         }

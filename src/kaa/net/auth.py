@@ -34,15 +34,16 @@ class Credentials:
     def add(self, prefix: str, credential: UrlCredential, *, token_root: str = "") -> None:
         """Use `credential` for every address below the clean address `prefix`.
 
-        `token_root` is the path before `/t/<token>` on servers that are not at the root of their host.
+        `token_root` is the path before `/t/<token>` on servers that are not at the root of their host; the
+        credential's own by default.
         """
-        self._by_prefix[_comparable(prefix)] = (credential, token_root.rstrip("/"))
+        self._by_prefix[_comparable(prefix)] = (credential, (token_root or credential.token_root).rstrip("/"))
 
     def add_url(self, url: str) -> str:
         """Remember the credentials that an address holds, for all below it; returns the clean address."""
         clean, credential = split_credentials(url)
         if credential is not None:
-            self.add(clean, credential, token_root=urlsplit(url).path.partition("/t/")[0] if credential.token else "")
+            self.add(clean, credential)
         return clean
 
     def find(self, url: str) -> UrlCredential | None:
