@@ -200,7 +200,10 @@ class Opening:
         """Rows of texts as rows of states; a dependency that cannot be read makes its candidates impossible."""
         known = states.known
         optional = 0 if implication.demanding else ABSENT
+        alive = self.search.partial.settled(implication.source)
         for carriers, rest, ask in rows:
+            if not carriers & alive:
+                continue
             allows = known.get(rest)
             if allows is None:
                 try:
@@ -231,6 +234,16 @@ class Opening:
             else:
                 self._open(number)
         self.load(())
+
+    def look_ahead(self, number: int, state: int) -> None:
+        """Make known what a candidate will need if it is chosen: perhaps it cannot be had."""
+        wanted = [
+            self.names[implication.target]
+            for implication in self.search.outgoing[number]
+            if not implication.resolved and implication.demanding and implication.covered & state
+        ]
+        if wanted:
+            self.load(wanted)
 
     def _open(self, number: int) -> None:
         fresh = self.search.partial.allowed[number] & ~self.search.opened[number]
@@ -288,8 +301,8 @@ class Opening:
         if implication is None:
             kind = Constrains if constrains else Depends
             reason = kind(self.names[number], self.names[target])
-            if constrains and self._states[target] is None and self.names[target].startswith("__"):
-                # Nobody will need it, but it is there.
+            if self._states[target] is None and self.names[target].startswith("__"):
+                # The machine is there from the start, whether anybody needs to know or not.
                 self._load(target)
             implication = Implication(number, target, reason, demanding=not constrains)
             self._implications[number, target, constrains] = implication

@@ -81,6 +81,16 @@ class PartialSolution:
         del names[start:], before[start:], self.reasons[start:]
         return list(restored)
 
+    def settled(self, name: int) -> int:
+        """What is allowed of a name whatever is decided: the states of level 0."""
+        if not self.level_starts:
+            return self.allowed[name]
+        first_decision = self.level_starts[0]
+        for entry in self.history[name]:
+            if entry >= first_decision:
+                return self.before[entry]
+        return self.allowed[name]
+
     def satisfier(self, name: int, states: int) -> int:
         """The place of the entry with which the term began to hold; -1 if it held before all entries."""
         before = self.before

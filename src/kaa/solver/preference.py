@@ -81,6 +81,14 @@ class Preference:
         self.opening.open(search, needed, wanted)
 
     def choose(self, search: Search) -> tuple[int, int] | None:
+        choice = self._choose(search)
+        if choice is not None:
+            self.opening.look_ahead(*choice)
+            if search.fresh and self._seen >= 0:
+                self._push(search.partial.allowed[choice[0]], choice[0])
+        return choice
+
+    def _choose(self, search: Search) -> tuple[int, int] | None:
         allowed = search.partial.allowed
         if search.effort.conflicts != self._conflicts:
             self._conflicts = search.effort.conflicts

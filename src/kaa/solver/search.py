@@ -23,7 +23,10 @@ class Rules(Protocol):
         """Add what the remaining states of the needed names imply, and resolve the implications on the wanted names."""
 
     def choose(self, search: Search) -> tuple[int, int] | None:
-        """A name and the states to try first, out of those allowed; None when nothing is left to decide."""
+        """A name and the states to try first, out of those allowed; None when nothing is left to decide.
+
+        It may add implications on the way; they are looked at first, and then the question comes up again.
+        """
 
     def check(self) -> None:
         """Raise if the search is to end; called at every decision and every conflict."""
@@ -125,6 +128,9 @@ class Search:
                 self.learn(conflict)
                 continue
             choice = rules.choose(self)
+            if self.fresh:
+                # Choosing brought something new to light.
+                continue
             if choice is None:
                 return
             effort.decisions += 1
