@@ -8,6 +8,7 @@ from kaa.errors import KaaError
 from kaa.models.match_spec import MatchSpec
 from kaa.solver.candidates import ABSENT, CandidateSource
 from kaa.solver.explain import Explanation, spell
+from kaa.solver.folding import listed
 from kaa.solver.states import NameStates
 
 
@@ -50,12 +51,13 @@ class NotInstalled(KaaError):
     conda_name = "PackagesNotFoundError"
 
     def __init__(self, specs: Sequence[MatchSpec], *, job: str) -> None:
-        self.packages = [str(spec) for spec in specs]
+        self.packages = [spell(spec) for spec in specs]
         self.job = job
-        named = ", ".join(self.packages)
-        what = "is not installed in this environment" if len(specs) == 1 else "are not installed in this environment"
+        pronoun = "it is" if len(specs) == 1 else "they are"
         hint = f"install it first: {self.packages[0]}" if job == "update" else "list what is installed"
-        super().__init__(f"Cannot {job} {named}: {named} {what}.", hints=(hint,))
+        super().__init__(
+            f"Cannot {job} {listed(self.packages)}: {pronoun} not installed in this environment.", hints=(hint,)
+        )
 
 
 class NotInstalledForUpdate(NotInstalled):
@@ -107,4 +109,4 @@ def packages_not_found(
             continue
         lines.append(f"No channel offers {spell(spec)}. {what_there_is(states)}")
         hints[f"ask for {name} without a version, or for one of these"] = None
-    return PackagesNotFound([str(spec) for spec in missing], lines, tuple(hints))
+    return PackagesNotFound([spell(spec) for spec in missing], lines, tuple(hints))
