@@ -23,11 +23,16 @@ try:
     bundled = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled")
 except ImportError:
     bundled = ""
+try:
+    built = __import__(sysconfig._get_sysconfigdata_name()).build_time_vars["prefix"]
+except (ImportError, AttributeError, KeyError):
+    built = sys.base_prefix
 import importlib.util
 pip = importlib.util.find_spec("pip")
 json.dump({
     "executable": os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable),
     "prefix": sys.base_prefix,
+    "built_prefix": built,
     "version": "%d.%d.%d" % sys.version_info[:3],
     "release_level": sys.version_info[3],
     "serial": sys.version_info[4],
@@ -54,6 +59,8 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
 
     executable: str
     prefix: str
+    built_prefix: str
+    """The prefix that it was built for; another one if it has been moved."""
     version: str
     release_level: str
     serial: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import pprint
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -24,8 +24,8 @@ SHARED_PREFIXES = frozenset({"/", "/usr", "/usr/local"})
 class Layout:
     """Where an interpreter has its parts now, and where its package has them."""
 
-    prefix: str
-    """The prefix as the interpreter was installed."""
+    prefixes: tuple[str, ...]
+    """The prefix of the interpreter, and the one that it was built for."""
     directory_name: str
     """`python3.12`."""
     library_directory: str
@@ -72,11 +72,13 @@ class Layout:
         return named | dict.fromkeys(("INCLUDEPY", "CONFINCLUDEPY"), headers)
 
 
-def relocate_text(text: str, prefix: str) -> str:
-    """A text with the placeholder wherever it names the prefix, unless other things are below that prefix as well."""
-    if prefix in SHARED_PREFIXES or prefix not in text:
-        return text
-    return re.sub(re.escape(prefix) + r"(?![\w.-])", PLACEHOLDER, text)
+def relocate_text(text: str, prefixes: Sequence[str]) -> str:
+    """A text with the placeholder wherever it names a prefix, unless other things are below that prefix as well."""
+    # The longest first: one may lie within the other.
+    for prefix in sorted(set(prefixes) - SHARED_PREFIXES, key=len, reverse=True):
+        if prefix in text:
+            text = re.sub(re.escape(prefix) + r"(?![\w.-])", PLACEHOLDER, text)
+    return text
 
 
 def relocate_variables(
@@ -89,7 +91,7 @@ def relocate_variables(
         if key in named and value:
             result[key] = named[key]
         else:
-            result[key] = relocate_text(value, layout.prefix) if isinstance(value, str) else value
+            result[key] = relocate_text(value, layout.prefixes) if isinstance(value, str) else value
     return result
 
 
@@ -103,7 +105,7 @@ def relocate_build_variables(source: str, layout: Layout, configuration_director
             relocated = relocate_variables(variables, layout, configuration_directory)
             text = pprint.pformat(relocated, width=100)
             return f"# How this Python was built; the sysconfig module reads it.\nbuild_time_vars = {text}\n"
-    return relocate_text(source, layout.prefix)
+    return relocate_text(source, layout.prefixes)
 
 
 _MAKE_VARIABLE = re.compile(r"^([A-Za-z_]+)(\s*=\s*)(\S.*)$")
@@ -117,7 +119,7 @@ def relocate_makefile(source: str, layout: Layout, configuration_directory: str)
         match = _MAKE_VARIABLE.match(line)
         if match and match[1] in named and match[3].startswith("/"):
             line = f"{match[1]}{match[2]}{named[match[1]]}"
-        lines.append(relocate_text(line, layout.prefix))
+        lines.append(relocate_text(line, layout.prefixes))
     return "\n".join(lines) + "\n"
 
 

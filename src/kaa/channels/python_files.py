@@ -71,7 +71,8 @@ def layout_of(interpreter: Interpreter) -> Layout:
     prefix = Path(interpreter.prefix).resolve()
     inside = stdlib.is_relative_to(prefix) and len(stdlib.relative_to(prefix).parts) == 2
     library = stdlib.relative_to(prefix).parts[0] if inside else "lib"
-    return Layout(interpreter.prefix, interpreter.directory_name, library)
+    prefixes = tuple(dict.fromkeys((interpreter.prefix, interpreter.built_prefix)))
+    return Layout(prefixes, interpreter.directory_name, library)
 
 
 def stage_interpreter(interpreter: Interpreter, folder: Path, search_path: str = "") -> Staged:
@@ -118,14 +119,14 @@ def _relocated(content: bytes, path: PurePosixPath, staged: Staged, interpreter:
         return relocate_makefile(text, staged.layout, configuration).encode("utf-8", "surrogateescape")
     if path in (PurePosixPath("sysconfig.py"), PurePosixPath("sysconfig/__init__.py")):
         return content if interpreter.has_usual_layout else with_usual_schemes(content.decode()).encode()
-    return _relocated_text(content, staged.layout.prefix)
+    return _relocated_text(content, staged.layout.prefixes)
 
 
-def _relocated_text(content: bytes, prefix: str) -> bytes:
-    if os.fsencode(prefix) not in content or b"\0" in content:
+def _relocated_text(content: bytes, prefixes: Sequence[str]) -> bytes:
+    if b"\0" in content or not any(os.fsencode(prefix) in content for prefix in prefixes):
         return content
     text = content.decode("utf-8", "surrogateescape")
-    return relocate_text(text, prefix).encode("utf-8", "surrogateescape")
+    return relocate_text(text, prefixes).encode("utf-8", "surrogateescape")
 
 
 def _write_text(staged: Staged, path: str, content: bytes, mode: int = 0o644) -> None:
@@ -154,7 +155,7 @@ def _stage_headers(staged: Staged, interpreter: Interpreter) -> None:
         content = (source / relative).read_bytes()
         if relative == Path("pyconfig.h"):
             content = _platform_configuration(content, source)
-        _write_text(staged, f"{target}/{relative.as_posix()}", _relocated_text(content, staged.layout.prefix))
+        _write_text(staged, f"{target}/{relative.as_posix()}", _relocated_text(content, staged.layout.prefixes))
 
 
 def _platform_configuration(content: bytes, include: Path) -> bytes:
@@ -188,7 +189,7 @@ def _stage_programs(staged: Staged, interpreter: Interpreter) -> None:
     staged.link("bin/pydoc", f"pydoc{interpreter.minor}")
     script = executable.parent / f"{name}-config"
     if script.is_file() and not is_elf(script.read_bytes()[:4]):
-        content = _relocated_text(script.read_bytes(), staged.layout.prefix)
+        content = _relocated_text(script.read_bytes(), staged.layout.prefixes)
         if PLACEHOLDER.encode() in content:
             _write_text(staged, f"bin/{name}-config", content, 0o755)
             staged.link("bin/python3-config", f"{name}-config")
