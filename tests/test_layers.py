@@ -50,6 +50,7 @@ LAZY_IMPORTS = {
     "kaa.cli.main": "the one command that was asked for",
     "kaa": "public names on first use",
     "kaa.net.client": "urllib3 and ssl, when the first request really goes out",
+    "kaa.package_cache.fetch": "downloads, archives and their libraries, when a package is missing",
 }
 """Modules that may import kaa's own modules inside functions, and why; at most five."""
 

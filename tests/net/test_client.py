@@ -238,7 +238,7 @@ RETRY_AFTER = [
     ("tomorrow", None),
     ("²", None),
     ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0),
-    ("Sun, 06 Nov 1994 08:49:37", 0.0),
+    ("Sun, 06 Nov 1994 08:49:37", None),
     ("Sun, 99 Nov 1994 08:49:37 GMT", None),
 ]
 

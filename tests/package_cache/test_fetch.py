@@ -168,6 +168,25 @@ def test_a_cached_archive_is_unpacked_without_network(
     assert [found.record for found in ensure(records, cache, offline)] == records
 
 
+def test_a_warm_cache_loads_no_archives_and_no_network(tmp_path: Path, world: World, offline: HttpClient) -> None:
+    ensure(world.records(), PackageCache([tmp_path / "pkgs"]), offline)
+    program = f"""
+import msgspec, sys
+from pathlib import Path
+from kaa.models.record import RepoDataRecord
+from kaa.net.client import HttpClient
+from kaa.package_cache.cache import PackageCache
+from kaa.package_cache.fetch import ensure
+records = msgspec.json.decode({msgspec.json.encode(world.records())!r}, type=list[RepoDataRecord])
+with HttpClient(environ={{}}) as client:
+    assert len(ensure(records, PackageCache([Path({str(tmp_path / "pkgs")!r})]), client)) == len(records)
+heavy = ("zstandard", "zipfile", "urllib3", "ssl", "concurrent.futures", "email")
+print([name for name in heavy if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_offline_names_what_is_missing(server: Server, world: World, offline: HttpClient, cache: PackageCache) -> None:
     with pytest.raises(Offline, match=r"p0-1\.0-0"):
         ensure(world.records(server.url)[:1], cache, offline)

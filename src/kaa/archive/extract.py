@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,10 +17,9 @@ from typing import BinaryIO
 
 from kaa.archive.read import open_package
 from kaa.archive.tar import DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK, Damaged, Member, TarReader
+from kaa.archive.temporary import temporary_beside
 from kaa.host.files import remove_tree
 
-TEMPORARY_SUFFIX = ".kaa~"
-"""How the names of directories end into which something is being unpacked."""
 MAX_MEMBERS = 2_000_000
 SMALL = 1 << 16
 """Up to this size a file is written in one go."""
@@ -78,11 +76,6 @@ def extract(
         raise
     clashes = tuple(find_case_clashes(extraction.paths())) if windows or subdir.startswith("osx-") else ()
     return Extracted(extraction.files, extraction.size, clashes)
-
-
-def temporary_beside(target: Path) -> Path:
-    """A new name in the directory of `target` for something that is to become it."""
-    return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
 
 
 def _rename(temporary: Path, target: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import email.utils
 import os
 import random
 import threading
@@ -317,9 +316,8 @@ def seconds_of_retry_after(value: str | None) -> float | None:
     if value.isascii() and value.isdigit():
         return float(value)
     try:
-        when = email.utils.parsedate_to_datetime(value)
+        # The one form of dates that HTTP servers send (IMF-fixdate).
+        when = datetime.datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=datetime.UTC)
     except ValueError:
         return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=datetime.UTC)
     return max(0.0, when.timestamp() - time.time())

@@ -18,6 +18,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from kaa.errors import KaaError
 from kaa.host.files import is_writable
 from kaa.host.hashing import hash_file
@@ -170,6 +172,13 @@ def is_same_package(one: RepoDataRecord, other: RepoDataRecord) -> bool:
     if not one.url or one.url != other.url:
         return False
     return one.size is None or other.size is None or one.size == other.size
+
+
+def with_identity(record: RepoDataRecord, archive: Path) -> RepoDataRecord:
+    """A record with the hash and size of its archive, where it knows no hash itself."""
+    if record.sha256 or record.md5:
+        return record
+    return msgspec.structs.replace(record, sha256=hash_file(archive), size=archive.stat().st_size)
 
 
 def has_the_bytes(path: Path, record: RepoDataRecord) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kaa.archive.extract import TEMPORARY_SUFFIX
+from kaa.archive.temporary import TEMPORARY_SUFFIX
 from kaa.errors import KaaError
 from kaa.events import Reporter, Warned, silent
 from kaa.host.files import is_writable, remove_tree

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,9 +49,16 @@ class ExtractedPackage:
     record: RepoDataRecord
     archive: Path | None
     bytecode_root: Path
+    _entries: list[PathEntry] = field(default_factory=list, init=False, repr=False, compare=False)
+    """What `paths` has read: the check of a package and its linking both want it, and it is long."""
 
     def paths(self) -> tuple[PathEntry, ...]:
-        """Every path of the package, in its order; all are below the package's root."""
+        """Every path of the package, in its order; all are below the package's root. Read once."""
+        if not self._entries:
+            self._entries.extend(self._read_paths())
+        return tuple(self._entries)
+
+    def _read_paths(self) -> tuple[PathEntry, ...]:
         file = self.directory / "info" / "paths.json"
         try:
             data = file.read_bytes()

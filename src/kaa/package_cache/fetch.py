@@ -1,55 +1,29 @@
-"""Have packages unpacked: what is missing or damaged is fetched, verified and extracted, several at a time.
+"""Have packages unpacked: what is there is checked, what is missing or damaged is fetched.
 
-Another process may do the same in the same cache: each package is fetched under a lock, and a package's directory
-appears complete or not at all, so that where locks do not work nothing worse happens than the same work done twice.
+The fetching itself is `kaa.package_cache.fetching`, which is loaded when something has to be fetched.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import errno
-import os
-import secrets
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 import msgspec
 
-from kaa.archive.extract import extract, temporary_beside
-from kaa.archive.read import BadArchive
-from kaa.events import Event, Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warned, silent
-from kaa.host.files import remove_tree
-from kaa.host.hashing import hash_file
-from kaa.host.locks import LockHolder, file_lock
+from kaa.events import Reporter, StageFinished, StageStarted, Warned, silent
 from kaa.models.artifact import parse_file_name
 from kaa.models.channel import split_package_url, url_to_path
 from kaa.models.record import RepoDataRecord
 from kaa.net.client import HttpClient
-from kaa.net.download import CannotWrite, DiskFull, download
-from kaa.package_cache.cache import (
-    BYTECODE,
-    LOCKS,
-    URLS,
-    PackageCache,
-    extension_of,
-    has_the_bytes,
-    is_same_package,
-    names_of,
-)
-from kaa.package_cache.extracted_package import ExtractedPackage, completed, read_record, write_record
+from kaa.package_cache.cache import PackageCache, with_identity
+from kaa.package_cache.extracted_package import ExtractedPackage, read_record
 from kaa.package_cache.validate import Check, find_damage
 
 STAGE = "Fetching packages"
 PARALLEL_DOWNLOADS = 5
-LONGEST_WAIT = 24 * 3600.0
-"""How long another process may take to fetch a package; one that died holds no lock."""
-NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def ensure(
@@ -72,9 +46,12 @@ def ensure(
     found = [_find_sound(record, cache, check, reporter) for record in records]
     missing = [position for position, package in enumerate(found) if package is None]
     if missing:
+        # Unpacking and downloading take 50 ms to load, and mostly all is there.
+        from kaa.package_cache.fetching import Fetching  # noqa: PLC0415
+
         started = time.monotonic()
         reporter(StageStarted(STAGE, len(missing)))
-        fetching = Fetching(cache, client, reporter, check, bare)
+        fetching = Fetching(cache, client, reporter, check, bare, STAGE)
         wanted = [records[position] for position in missing]
         for position, package in zip(missing, fetching.run(wanted, parallel), strict=True):
             found[position] = package
@@ -121,187 +98,9 @@ def _find_sound(
     return None
 
 
-class Stopped(Exception):
-    """Ends a download because another one has failed."""
-
-
-@dataclass(slots=True)
-class Fetching:
-    """The work of one `ensure`: threads that each bring one package from its address into its directory."""
-
-    cache: PackageCache
-    client: HttpClient
-    reporter: Reporter
-    check: Check
-    bare: bool = False
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _reporting: threading.Lock = field(default_factory=threading.Lock)
-    # More unpacking threads than processors only take turns with Python's one interpreter lock.
-    _processors: threading.Semaphore = field(
-        default_factory=lambda: threading.Semaphore(max(1, min(4, os.cpu_count() or 1)))
-    )
-
-    def run(self, records: Sequence[RepoDataRecord], parallel: int) -> list[ExtractedPackage]:
-        """The packages, in the order of `records`; two equal ones are fetched once."""
-        # Made here, so that a cache that cannot be written to is one error and not many.
-        self.cache.writable_directory()
-        workers = max(1, min(parallel, len(records)))
-        unique = {(record.dist, record.sha256 or record.md5 or record.url): record for record in records}
-        with ThreadPoolExecutor(workers, thread_name_prefix="kaa-fetch") as pool:
-            try:
-                futures = {key: pool.submit(self._obtain, record) for key, record in unique.items()}
-                wait(futures.values(), return_when=FIRST_EXCEPTION)
-                _raise_first(list(futures.values()))
-                return [futures[record.dist, record.sha256 or record.md5 or record.url].result() for record in records]
-            finally:
-                # Also when a person presses Ctrl-C.
-                self._stop.set()
-                pool.shutdown(cancel_futures=True)
-
-    def _report(self, event: Event) -> None:
-        if self._stop.is_set():
-            raise Stopped
-        with self._reporting:
-            self.reporter(event)
-
-    def _obtain(self, record: RepoDataRecord) -> ExtractedPackage:
-        directory = self.cache.writable_directory()
-        with self._locked(directory, record) as private:
-            # Another process may have brought it while this one waited.
-            found = (there for there in self.cache.iter_found(record) if find_damage(there, self.check) is None)
-            package = next(found, None)
-            if package is None:
-                target = _free_directory(directory, record)
-                archive, record = self._archive(target, record, private)
-                with self._processors, _write_failures(directory, record):
-                    package = self._extract(archive, target, record)
-        self._report(StageAdvanced(STAGE, record.dist))
-        return package
-
-    @contextlib.contextmanager
-    def _locked(self, directory: Path, record: RepoDataRecord) -> Iterator[str]:
-        """Be the only one who fetches a package; gives what its unfinished file is called by, beside its name."""
-
-        def waiting(holder: LockHolder | None) -> None:
-            self._report(Note(f"waiting for {record.dist}, which {holder or 'another process'} is fetching"))
-
-        private = ""
-        lock = directory / LOCKS / f"{names_of(record)[0]}.lock"
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(file_lock(lock, timeout=LONGEST_WAIT, waiting=waiting))
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise CannotWrite(directory, record.url, error.strerror or str(error)) from error
-                # No locks here (some network file systems): nobody may share the unfinished file.
-                private = f".{secrets.token_hex(4)}"
-            yield private
-
-    def _archive(self, target: Path, record: RepoDataRecord, private: str) -> tuple[Path, RepoDataRecord]:
-        """The verified archive for the directory `target`, and the record with what the archive tells of itself."""
-        with self._processors:
-            found = self.cache.find_archive(record) or _local_archive(record)
-        if found is not None:
-            return found, record
-        archive = target.with_name(target.name + extension_of(record))
-        download(
-            record.url,
-            archive,
-            client=self.client,
-            sha256=record.sha256,
-            md5=record.md5,
-            size=record.size,
-            reporter=self._report,
-            partial=archive.with_name(f"{archive.name}{private}.partial"),
-        )
-        with _write_failures(target.parent, record), (target.parent / URLS).open("a", encoding="utf-8") as urls:
-            urls.write(f"{record.url}\n")
-        return archive, with_identity(record, archive)
-
-    def _extract(self, archive: Path, target: Path, record: RepoDataRecord) -> ExtractedPackage:
-        temporary = temporary_beside(target)
-        try:
-            unpacked = extract(
-                archive, temporary, subdir=record.subdir, complete=lambda made: self._finish(made, record, archive)
-            )
-            self._put_in_place(temporary, target)
-        except BaseException:
-            remove_tree(temporary)
-            raise
-        for one, other in unpacked.case_clashes[:3]:
-            self._report(Warned(f"{record.dist}: {one} and {other} are one path on {record.subdir}"))
-        package = self.cache.package_at(target, record)
-        return dataclasses.replace(package, archive=archive)
-
-    def _finish(self, made: Path, record: RepoDataRecord, archive: Path) -> None:
-        """Complete what was just unpacked, and refuse it when it is not what its own list of files says."""
-        damage = find_damage(ExtractedPackage(made, record, archive, made.parent / BYTECODE), self.check)
-        if damage is not None:
-            raise BadArchive(str(archive), f"it {damage.reason}, against its own list of files,", damage.path)
-        write_record(made, completed(record, made) if self.bare else record)
-
-    def _put_in_place(self, temporary: Path, target: Path) -> None:
-        """Give an unpacked package its name; a damaged one of that name goes, with the bytecode made of it."""
-        remove_tree(target.parent / BYTECODE / target.name)
-        aside = temporary_beside(target)
-        with contextlib.suppress(FileNotFoundError):
-            target.rename(aside)
-        try:
-            temporary.rename(target)
-        except OSError:
-            # Somebody was faster, where locks do not work: theirs is as good.
-            if read_record(target) is None:
-                raise
-            remove_tree(temporary)
-        remove_tree(aside)
-
-
-def _raise_first(futures: Sequence[Future[ExtractedPackage]]) -> None:
-    """Raise what went wrong first, if anything did; not that others were stopped by it."""
-    errors = [error for future in futures if future.done() and (error := future.exception()) is not None]
-    real = [error for error in errors if not isinstance(error, Stopped)]
-    if real:
-        raise real[0]
-
-
-def _free_directory(directory: Path, record: RepoDataRecord) -> Path:
-    """Where a package is to be put: under its plain name unless another package has that."""
-    plain, told_apart = (directory / name for name in names_of(record))
-    if not plain.is_symlink() and not plain.exists():
-        return plain
-    there = read_record(plain)
-    # A directory without a sound record was left unfinished by someone.
-    return plain if there is None or is_same_package(there, record) else told_apart
-
-
-def _local_archive(record: RepoDataRecord) -> Path | None:
-    """The archive of a record with a file address, where it lies; it is not copied."""
-    if not record.url.startswith("file:"):
-        return None
-    path = Path(url_to_path(record.url))
-    # With other bytes than expected it goes the way of a download, which says what is wrong.
-    return path if has_the_bytes(path, record) else None
-
-
 def _identified(record: RepoDataRecord) -> RepoDataRecord:
     """A record with a hash, if it is of a file on this machine: such a file may be another one tomorrow."""
     if not record.url.startswith("file:"):
         return record
     path = Path(url_to_path(record.url))
     return with_identity(record, path) if path.is_file() else record
-
-
-def with_identity(record: RepoDataRecord, archive: Path) -> RepoDataRecord:
-    """A record with the hash and size of its archive, where it knows no hash itself."""
-    if record.sha256 or record.md5:
-        return record
-    return msgspec.structs.replace(record, sha256=hash_file(archive), size=archive.stat().st_size)
-
-
-@contextlib.contextmanager
-def _write_failures(directory: Path, record: RepoDataRecord) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else CannotWrite
-        raise kind(directory, record.url, error.strerror or str(error)) from error
