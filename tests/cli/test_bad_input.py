@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import tarfile
@@ -285,13 +286,22 @@ def test_a_bad_condarc(text: str, patterns: tuple[str, ...], kaa: Kaa) -> None:
     assert (kaa.home / ".condarc").read_text() == text
 
 
-def test_no_permission_to_write(kaa: Kaa, channel: ChannelBuilder) -> None:
+@pytest.mark.parametrize("closed", ["the package cache", "the environments"])
+def test_no_permission_to_write(
+    closed: str, kaa: Kaa, channel: ChannelBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As another user, where this one may do everything."""
-    kaa.root.mkdir()
-    (kaa.root / "envs").mkdir()
-    kaa.root.chmod(0o555)
-    (kaa.root / "envs").chmod(0o555)
     words = ["create", "-y", "-p", str(kaa.environment("new")), "-O", "-c", str(channel.folder), "alone"]
+    # Once with success: whoever runs next finds every module loaded, also where it may not read Python's own files.
+    kaa.ok("create", "-y", "-p", str(kaa.environment("first")), *words[4:])
+    shutil.rmtree(kaa.packages)
+    if closed == "the environments":
+        open_to_all = tmp_path / "cache"
+        open_to_all.mkdir()
+        open_to_all.chmod(0o777)
+        monkeypatch.setenv("CONDA_PKGS_DIRS", str(open_to_all))
+    for folder in (kaa.root, kaa.root / "envs"):
+        folder.chmod(0o555)
     if os.getuid() == 0:
         for folder in [channel.folder, *channel.folder.parents][:4]:
             folder.chmod(0o755)
@@ -299,11 +309,11 @@ def test_no_permission_to_write(kaa: Kaa, channel: ChannelBuilder) -> None:
     else:
         answer = kaa(*words)
         code, text = answer.code, answer.err
-    kaa.root.chmod(0o755)
-    (kaa.root / "envs").chmod(0o755)
+    for folder in (kaa.root, kaa.root / "envs"):
+        folder.chmod(0o755)
     assert code == 1
     check(text, ("permission|not allowed|may not|writable|cannot be written", str(kaa.home)))
-    assert list((kaa.root / "envs").iterdir()) == []
+    assert [path.name for path in (kaa.root / "envs").iterdir()] == ["first"]
 
 
 def as_nobody(kaa: Kaa, words: list[str]) -> tuple[int, str]:
