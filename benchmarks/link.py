@@ -24,17 +24,18 @@ with Session(config, environ={"HOME": root}) as session:
 """
 
 THEIRS = """
-import asyncio, sys
+import asyncio, os, sys
 from pathlib import Path
 import rattler
 channel, root, prefix, *names = sys.argv[1:]
 async def main():
     records = await rattler.solve(
         sources=[rattler.Channel(Path(channel).as_uri())], specs=names, platforms=["linux-64", "noarch"],
-        gateway=rattler.Gateway(cache_dir=root + "/repodata"),
+        gateway=rattler.Gateway(cache_dir=root + "/repodata"), virtual_packages=rattler.VirtualPackage.detect(),
     )
     await rattler.install(records, target_prefix=prefix, cache_dir=root + "/rattler", show_progress=False)
 asyncio.run(main())
+os._exit(0)  # its threads sometimes crash the interpreter on its way out
 """
 
 
