@@ -17,7 +17,7 @@ from kaa.solver.folding import fold, listed
 from kaa.solver.incompatibility import Implication, Incompatibility
 from kaa.solver.opening import Opening, rows_of
 from kaa.solver.reasons import Conditional, Constrains, Depends, Pinned, Removed, Requested, Unreadable
-from kaa.solver.states import NameStates
+from kaa.solver.states import NameStates, query_of
 
 MOST_LINES = 40
 MOST_TEXTS = 3
@@ -95,9 +95,9 @@ def summary(facts: Sequence[Requested | Pinned]) -> str:
     elif len(asked) == 1:
         sentence = f"{asked[0]} cannot be installed"
     else:
-        sentence = f"{listed(asked)} cannot be installed together"
+        sentence = f"{listed(asked)} cannot be installed" + ("" if earlier else " together")
     if earlier:
-        sentence += f" with what was asked for earlier: {listed(earlier)}"
+        sentence += f" together with what was asked for earlier: {listed(earlier)}"
     if frozen:
         sentence += f" while these installed packages stay as they are: {listed(frozen)}"
     if pins:
@@ -199,9 +199,20 @@ class Tree:
             elif isinstance(reason, Conditional):
                 carriers = states & leaf.terms.get(self.opening.number_of(name), 0)
                 if carriers:
-                    children = self._look_at(reason.needs, self.possible(reason.needs))
-                    nodes.append(Node(f"{self._versions(name, carriers)} needs {reason.text}", children))
+                    nodes.append(self._conditional(self._versions(name, carriers), reason))
         return nodes
+
+    def _conditional(self, subject: str, reason: Conditional) -> Node:
+        """A need that a condition or an extra brings."""
+        try:
+            allows = self._states(reason.needs).matching(query_of(MatchSpec.parse(reason.text, lenient=True)))
+        except InvalidText:
+            allows = 0
+        trouble = self._trouble(reason.needs, allows, constrains=False)
+        line = f"{subject} needs {reason.text}"
+        if trouble:
+            return Node(f"{line}, but {trouble}")
+        return Node(line, self._look_at(reason.needs, allows & self.possible(reason.needs)))
 
     def _concerned(self, name: str, kind: type, other: str) -> int:
         """The candidates of a name whose needs of another one are part of the proof."""
@@ -295,9 +306,15 @@ class Tree:
     def _clash(self, name: str, subject: str, other: str, states: int, verb: str) -> str:
         """What was said about the same name before, and does not go with this."""
         said = self._said.setdefault(other, [])
-        for source, statement, before in said:
-            if source != name and not before & states:
+        others = [(statement, before) for source, statement, before in said if source != name]
+        for statement, before in others:
+            if not before & states:
                 return statement
+        left = states
+        for _, before in others:
+            left &= before
+        if others and not left:
+            return listed([statement for statement, _ in others])
         versions = self._states(other).versions(states)
         if versions:
             wanted = fold(versions, self._states(other).versions(self._states(other).universe & ~ABSENT))
@@ -338,8 +355,10 @@ WAS_ASKED = {
 
 def spell(spec: MatchSpec) -> str:
     """A spec as people write it."""
-    if spec.name is None or not spec.is_simple or spec.extras or spec.when is not None:
+    if spec.name is None or not spec.is_simple or spec.when is not None:
         return str(spec)
+    if spec.extras:
+        return f"{spec.name}[extras=[{','.join(spec.extras)}]]" if spec.version is None else str(spec)
     version = "" if spec.version is None else str(spec.version)
     if spec.build is None:
         return spec.name + version if version[:1] in "=<>!~" else f"{spec.name} {version}"
