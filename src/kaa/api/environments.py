@@ -23,6 +23,7 @@ from kaa.solver.candidates import RecordSource
 from kaa.solver.request import SolveRequest
 from kaa.solver.solution import Solution
 from kaa.solver.solve import solve
+from kaa.transaction.journal import JOURNAL
 from kaa.transaction.plan import Transaction, plan_transaction
 
 
@@ -304,6 +305,9 @@ def check_free(prefix: Path) -> None:
     """
     if Prefix(prefix).is_environment():
         raise EnvironmentExists(prefix)
+    if (prefix / JOURNAL).is_file():
+        # A creation that was killed here: executing the new one takes its leftovers back first.
+        return
     if prefix.is_dir():
         foreign = sorted({path.name for path in prefix.iterdir()} - KEPT_IN_ROOT)
         if foreign:

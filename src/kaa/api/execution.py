@@ -26,6 +26,8 @@ def execute(session: Session, transaction: Transaction) -> None:
             environ=session.environ,
             registry=registry_file(session.home) if session.config.register_envs else None,
             channel_name=channel_config(session.config).canonical_name,
+            # `fetch_packages` has looked at every file of every package just now.
+            files_checked=True,
         ),
         session.reporter,
     )

@@ -65,8 +65,12 @@ def link_options(
     environ: Mapping[str, str],
     registry: Path | None = None,
     channel_name: Callable[[str], str] | None = None,
+    files_checked: bool = False,
 ) -> LinkOptions:
-    """How to change environments; `environ` is what link scripts begin with."""
+    """How to change environments; `environ` is what link scripts begin with.
+
+    With `files_checked` the sizes of cached files were compared just before.
+    """
     return LinkOptions(
         path_conflict=cast(PathConflict, config.path_conflict),
         safety_checks=cast(SafetyChecks, config.safety_checks),
@@ -80,4 +84,5 @@ def link_options(
         registry=registry,
         channel_name=channel_name,
         environ=environ,
+        files_checked=files_checked,
     )

@@ -43,7 +43,7 @@ class InstalledPath(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     size_in_bytes: int | None = None
     inode_paths: tuple[str, ...] = ()
     original_path: str | None = None
-    """Where a clobbered file was set aside, relative to the environment."""
+    """Where a file belongs that was set aside because another package brings the same; `path` is where it lies."""
 
 
 class PathsData(msgspec.Struct, frozen=True, kw_only=True):
