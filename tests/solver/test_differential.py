@@ -1,8 +1,8 @@
 """The same questions to kaa and to py-rattler, on the real records of conda-forge.
 
 Both have to agree on whether there is a solution, and kaa's has to be one. Where the versions of requested packages
-differ, kaa's must not be worse for the request that comes first among those that differ: that is the order in which
-it decides (docs/design/0002-solver.md).
+differ, kaa's must be better for the request that comes first among those that differ in version or build number: that
+is the order in which it decides (docs/design/0002-solver.md).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -29,6 +29,10 @@ pytestmark = [pytest.mark.peers, needs_records]
 
 REQUESTS = 300
 SEED = 20260
+
+
+Answer: TypeAlias = dict[str, tuple[Version, int]]
+"""Version and build number by name."""
 
 
 class Peer:
@@ -50,8 +54,8 @@ class Peer:
             for package in MACHINE
         ]
 
-    def solve(self, wanted: list[str]) -> dict[str, str] | None:
-        """The version of every package, or None when there is no solution."""
+    def solve(self, wanted: list[str]) -> Answer | None:
+        """What is chosen of every package, or None when there is no solution."""
 
         async def ask() -> Any:
             return await rattler.solve_with_sparse_repodata(
@@ -61,7 +65,10 @@ class Peer:
             )
 
         try:
-            return {record.name.normalized: str(record.version) for record in self.runner.run(ask())}
+            return {
+                record.name.normalized: (Version(str(record.version)), record.build_number)
+                for record in self.runner.run(ask())
+            }
         except solver_error:
             return None
 
@@ -95,14 +102,14 @@ def requests() -> list[list[str]]:
     return made
 
 
-def ours(wanted: list[str]) -> dict[str, str] | None:
+def ours(wanted: list[str]) -> Answer | None:
     """The same of kaa, checked for faults."""
     try:
         solution = solve(SolveRequest(install=specs(*wanted), virtual_packages=MACHINE), where())
     except (Unsolvable, PackagesNotFound):
         return None
     assert faults(solution.records, specs(*wanted), MACHINE) == [], wanted
-    return {record.name: record.version for record in solution.records}
+    return {record.name: (Version(record.version), record.build_number) for record in solution.records}
 
 
 def test_both_agree(tmp_path: Path) -> None:
@@ -122,12 +129,12 @@ def compare(peer: Peer) -> None:
         if mine is None or theirs is None:
             continue
         names = [spec.name or "" for spec in specs(*wanted)]
-        different = [name for name in names if Version(mine[name]) != Version(theirs[name])]
-        if different:
-            differing.append(wanted)
-            # The first request that differs got the better version here: it was decided first.
-            first = different[0]
-            assert Version(mine[first]) > Version(theirs[first]), (wanted, first, mine[first], theirs[first])
+        if all(mine[name][0] == theirs[name][0] for name in names):
+            continue
+        differing.append(wanted)
+        # The first request that differs, by version or build number, got the better candidate: it was decided first.
+        first = next(name for name in names if mine[name] != theirs[name])
+        assert mine[first] > theirs[first], (wanted, first, mine[first], theirs[first])
     assert counts[True] > REQUESTS // 2
     assert counts[False] > REQUESTS // 20
     assert len(differing) <= REQUESTS // 20, differing

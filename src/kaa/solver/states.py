@@ -181,6 +181,8 @@ class Part:
         end = text[1:]
         if text[:1] == "*" and "*" not in end:
             chosen = [position for position in self.positions(states) if builds[position].endswith(end)]
+        elif text[-1:] == "*" and "*" not in text[:-1]:
+            chosen = [position for position in self.positions(states) if builds[position].startswith(text[:-1])]
         elif build.is_exact:
             chosen = [position for position in self.positions(states) if builds[position] == text]
         else:
