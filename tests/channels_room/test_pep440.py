@@ -25,7 +25,9 @@ SPECS = [
     (">=1.0", ">=1.0"),
     (">1.7", ">1.7"),
     ("<=3.dev1", "<=3.dev1"),
-    ("<2.0", "<2.0a0"),
+    ("<2.0", "<2a0"),
+    ("<1!2.0.0", "<1!2a0"),
+    ("<3.10", "<3.10a0"),
     ("<2", "<2a0"),
     ("<2.0rc1", "<2.0rc1"),
     ("<2.0.post1", "<2.0.post1.dev0"),
@@ -86,7 +88,9 @@ def test_a_name_that_conda_cannot_have_is_refused() -> None:
 
 releases = st.lists(st.integers(0, 12), min_size=1, max_size=3).map(lambda parts: ".".join(map(str, parts)))
 suffixes = st.sampled_from(["", "", "", "a1", "b2", "rc1", "rc12"])
-versions = st.builds(lambda release, suffix: release + suffix, releases, suffixes)
+# Zeros before a suffix are one of the differences.
+before_suffixes = releases.filter(lambda release: release.rpartition(".")[2] != "0")
+versions = st.one_of(releases, st.builds("{}{}".format, before_suffixes, suffixes))
 
 
 @st.composite
@@ -95,7 +99,7 @@ def clauses(draw: st.DrawFn) -> str:
     if operator.endswith("*"):
         return f"{operator[:-1]}{draw(releases)}.*"
     if operator == "~=":
-        return f"~={draw(releases)}.{draw(st.integers(0, 5))}{draw(suffixes)}"
+        return f"~={draw(releases)}.{draw(st.integers(1, 5))}{draw(suffixes)}"
     return f"{operator}{draw(versions)}"
 
 
@@ -115,6 +119,15 @@ def test_releases_and_pre_releases_keep_their_order(pair: list[str]) -> None:
     first, second = pair
     python = PythonVersion(first) < PythonVersion(second)
     assert (Version(conda_version(first)) < Version(conda_version(second))) == python
+
+
+@pytest.mark.parametrize("clause", ["<2", "<2.0", "<2.0.0"])
+@pytest.mark.parametrize(
+    "version", ["2a0", "2rc1", "2.0rc1", "2.0.0b3", "2.0.0.0a1", "2.0.dev1", "2", "2.0.1", "2.1rc1"]
+)
+def test_no_pre_release_of_the_end_is_let_in(clause: str, version: str) -> None:
+    assert not VersionSpec(conda_version_spec(clause)).matches(conda_version(version))
+    assert VersionSpec(conda_version_spec(clause)).matches("1.99.99.post3")
 
 
 @pytest.mark.parametrize(("older_by_pep_440", "newer_by_pep_440"), [("1.0.post1", "1.0.0.1"), ("1.0.dev1", "1.0a1")])

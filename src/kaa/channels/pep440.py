@@ -5,11 +5,12 @@ people ask for `python-dateutil ==2.9.0.post0`. The two orders agree on releases
 versions; they differ here, and no other spelling that people would recognise avoids it:
 
 - `1.0.post1` is newer than `1.0.0.1` for conda; for PEP 440 it lies between `1.0` and `1.0.0.1`;
+- zeros before a suffix count for conda: `2.0rc1` is older than `2.0.0rc1`; for PEP 440 they are equal;
 - `1.0.dev1` is newer than `1.0a1` for conda; for PEP 440 it is older;
 - `==1.0` admits `1.0+local` by PEP 440 and not for conda, and `<=1.0` as well.
 
-A range keeps what PEP 440 says of its ends as far as conda's order can say it: `<2.0` keeps pre-releases of 2.0 out
-(`<2.0a0`), `~=2.2` becomes `>=2.2,2.*`. Post-releases of 1.7 are greater than 1.7 for conda, so `>1.7` lets them in.
+A range keeps what PEP 440 says of its ends as far as conda's order can say it: `<2.0` keeps all pre-releases of 2 out
+(`<2a0`), `~=2.2` becomes `>=2.2,2.*`. Post-releases of 1.7 are greater than 1.7 for conda, so `>1.7` lets them in.
 Whether pre-releases are welcome at all is for PEP 440 a matter of the installer; conda's ranges include them.
 """
 
@@ -87,4 +88,11 @@ def _least_of(version: Version) -> str:
     """The least version that `<version` must not admit: pre-releases belong to what is excluded."""
     if version.is_prerelease:
         return str(version)
-    return f"{version}.dev0" if version.is_postrelease else f"{version}a0"
+    if version.is_postrelease:
+        return f"{version}.dev0"
+    # Without final zeros it is before the pre-releases of 2, of 2.0 and of 2.0.0 alike.
+    release = list(version.release)
+    while len(release) > 1 and release[-1] == 0:
+        release.pop()
+    epoch = f"{version.epoch}!" if version.epoch else ""
+    return f"{epoch}{'.'.join(map(str, release))}a0"
