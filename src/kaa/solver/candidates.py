@@ -206,19 +206,20 @@ def columns_of(records: Sequence[RepoDataRecord], ranges: Ranges | None = None) 
     """
     if ranges is None:
         ranges = Ranges()
-    ranks, unreadable_versions = rank_versions({record.version for record in records})
+    packed, unreadable_versions = pack_versions({record.version for record in records})
+    ranks = {key: rank for rank, key in enumerate(sorted(set(packed.values())))}
     keys = []
     for place, record in enumerate(records):
-        rank = ranks.get(record.version)
-        if rank is not None:
-            featured = bool(record.track_features)
+        version = packed.get(record.version)
+        if version is not None:
+            rank = -ranks[version]
             time = -(record.timestamp or 0)
-            keys.append((featured, -rank, -record.build_number, time, record.build, record.version, record.fn, place))
+            featured = bool(record.track_features)
+            keys.append((featured, rank, -record.build_number, time, record.build, record.version, record.fn, place))
     keys.sort()
     ordered = [records[key[-1]] for key in keys]
     runs = [(key, len(list(run))) for key, run in groupby(keys, lambda key: (key[0], key[5]))]
     ties = [(key[2], len(list(run))) for key, run in groupby(keys, lambda key: key[:3])]
-    packed = {text: pack_key(Version(text).key) for (_, text), _ in runs}
     return Columns(
         count=len(ordered),
         keys=[packed[text] for (featured, text), _ in reversed(runs) if not featured],
@@ -243,25 +244,16 @@ def columns_of(records: Sequence[RepoDataRecord], ranges: Ranges | None = None) 
     )
 
 
-def rank_versions(texts: Collection[str]) -> tuple[dict[str, int], dict[str, str]]:
-    """The rank of each version text, lowest first, equal for equal versions; and what is wrong with the others."""
-    versions: list[tuple[Version, str]] = []
+def pack_versions(texts: Collection[str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The sort key of each version text, and what is wrong with those that are no versions."""
+    packed: dict[str, bytes] = {}
     unreadable: dict[str, str] = {}
     for text in texts:
         try:
-            versions.append((Version(text), text))
+            packed[text] = pack_key(Version(text).key)
         except InvalidVersion as error:
             unreadable[text] = error.message
-    versions.sort(key=lambda pair: pair[0])
-    ranks: dict[str, int] = {}
-    rank = -1
-    previous: Version | None = None
-    for version, text in versions:
-        if previous is None or version != previous:
-            rank += 1
-            previous = version
-        ranks[text] = rank
-    return ranks, unreadable
+    return packed, unreadable
 
 
 def sets_of(texts_of_each: Sequence[Sequence[str]]) -> dict[str, bytes]:
@@ -269,7 +261,11 @@ def sets_of(texts_of_each: Sequence[Sequence[str]]) -> dict[str, bytes]:
     positions: dict[str, list[int]] = {}
     for position, texts in enumerate(texts_of_each):
         for text in texts:
-            positions.setdefault(text, []).append(position)
+            found = positions.get(text)
+            if found is None:
+                positions[text] = [position]
+            else:
+                found.append(position)
     return {text: pack(found) for text, found in sorted(positions.items())}
 
 
@@ -277,7 +273,8 @@ def pack(positions: Sequence[int]) -> bytes:
     """Positions in ascending order as a little-endian set of states."""
     packed = bytearray((positions[-1] + 1) // 8 + 1)
     for position in positions:
-        packed[(position + 1) >> 3] |= 1 << ((position + 1) & 7)
+        state = position + 1
+        packed[state >> 3] |= 1 << (state & 7)
     return bytes(packed)
 
 

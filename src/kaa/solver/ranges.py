@@ -27,7 +27,7 @@ def pack_key(key: Key) -> bytes:
     packed = bytearray()
     for part in key:
         if isinstance(part, int):
-            packed += pack_number(part)
+            packed += SMALL[part] if 0 <= part < 256 else pack_number(part)
         elif isinstance(part, str):
             # One up, so that every character is above the end of the text.
             packed += bytes(code + 1 for code in part.encode("ascii"))
@@ -39,15 +39,14 @@ def pack_key(key: Key) -> bytes:
 
 def pack_number(number: int) -> bytes:
     """Length first, so that longer is larger; negative numbers count down from the middle."""
-    if 0 < number < 256:
-        return bytes((0x81, number))
     length = (abs(number).bit_length() + 7) // 8
     if number >= 0:
         return bytes((0x80 + length,)) + number.to_bytes(length, "big")
     return bytes((0x80 - length,)) + ((1 << (8 * length)) + number).to_bytes(length, "big")
 
 
-ZERO = pack_number(0)
+SMALL = [pack_number(number) for number in range(256)]
+ZERO = SMALL[0]
 LOWEST_PACKED = pack_key(LOWEST)
 HIGHEST_PACKED = pack_key(HIGHEST)
 EVERYTHING = (LOWEST_PACKED, HIGHEST_PACKED)
