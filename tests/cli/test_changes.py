@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -243,3 +246,14 @@ def test_history_reads_as_condas(kaa: Kaa, only: list[str]) -> None:
     assert re.search(r"^# update specs: \['tool=1'\]$", text, re.MULTILINE)
     assert re.search(r"^\+.*/linux-64::tool-1\.0-0$", text, re.MULTILINE)
     assert re.search(r"^# update specs: \['alone'\]$", text, re.MULTILINE)
+
+
+def test_create_says_how_to_go_on_and_what_it_says_works(kaa: Kaa, only: list[str], tmp_path: Path) -> None:
+    answer = kaa.ok("create", "-y", "-n", "env", *only, "tool")
+    assert "kaa activate env\n" in answer.out
+    assert "kaa run -n env PROGRAM" in answer.out
+    answer = kaa.ok("create", "-y", "-p", str(tmp_path / "with space"), *only, "tool")
+    [line] = [line for line in answer.out.splitlines() if "kaa run" in line]
+    words = shlex.split(line.partition("kaa ")[2].replace("PROGRAM", "sh -c true"))
+    done = subprocess.run([sys.executable, "-m", "kaa", *words])
+    assert done.returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,8 +63,18 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     if not request.entries and not arguments.no_default_packages:
         request = with_default_packages(request, session.config.create_default_packages)
     options = change_options(arguments)
-    print_result(session, create(session, prefix, request, options, download_only=arguments.download_only))
+    result = create(session, prefix, request, options, download_only=arguments.download_only)
+    print_result(session, result)
+    if not (session.config.json or session.config.quiet or arguments.download_only):
+        print(how_to_enter(session, prefix))
     return 0
+
+
+def how_to_enter(session: Session, prefix: Path) -> str:
+    """What to type next, with the name of the environment or its quoted path."""
+    name = session.environments.name_of(prefix)
+    word, flag = (shlex.quote(name), "-p") if name == str(prefix) else (name, "-n")
+    return f"\nTo enter it:            kaa activate {word}\nTo run something in it: kaa run {flag} {word} PROGRAM\n"
 
 
 def with_default_packages(request: Request, defaults: Sequence[str]) -> Request:
