@@ -74,8 +74,19 @@ class Implication:
     def resolve(self, rows: Iterable[tuple[int, int]]) -> None:
         """From now on the target is known; these are the rows for all states that were covered."""
         self.resolved = True
-        self.covered = 0
+        covered = 0
+        meet = -1
+        table: dict[int, int] = {}
+        overlapping: list[tuple[int, int]] = []
         for states, allows in rows:
+            if states & covered:
+                overlapping.append((states, allows))
+                continue
+            covered |= states
+            meet &= allows
+            table[allows] = table.get(allows, 0) | states
+        self.rows, self.covered, self.meet = table, covered, meet
+        for states, allows in overlapping:
             self.add(states, allows)
 
     def add(self, states: int, allows: int) -> None:

@@ -10,7 +10,7 @@ of `name` need what the extra adds. Conditions (CEP 43) are more terms in the sa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -42,11 +42,13 @@ Row: TypeAlias = tuple[int, str, Ask]
 
 @dataclass(slots=True)
 class Unopened:
-    """Dependency strings on one name that no needed candidate carried so far."""
+    """Dependency strings on one name that no needed candidate carried so far; `irregular` if some must be read."""
 
     name: str
     constrains: bool
     rows: list[Row]
+    irregular: bool
+    implication: Implication | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +118,6 @@ class Opening:
         self._numbers: dict[str, int] = {}
         self._states: list[NameStates | None] = []
         self._unopened: dict[int, list[Unopened]] = {}
-        self._implications: dict[tuple[int, int, bool], Implication] = {}
         self._postponed: dict[int, list[Row]] = {}
         """By implication the rows whose target is not known yet."""
         self._waiting: dict[str, list[Waiting]] = {}
@@ -176,7 +177,7 @@ class Opening:
         for implication in self.search.incoming[number]:
             if not implication.resolved:
                 rows = self._postponed.pop(id(implication), ())
-                implication.resolve(list(self._rows(implication, states, rows)))
+                implication.resolve(self._rows(implication, states, rows))
                 self.search.fresh.append(implication)
         self.search.touch(number)
         for pin in self._pins.get(name, ()):
@@ -196,11 +197,12 @@ class Opening:
         if refused:
             self.search.add_incompatibility(Incompatibility({number: refused}, Pinned(pin)))
 
-    def _rows(self, implication: Implication, states: NameStates, rows: Iterable[Row]) -> Iterator[tuple[int, int]]:
+    def _rows(self, implication: Implication, states: NameStates, rows: Iterable[Row]) -> list[tuple[int, int]]:
         """Rows of texts as rows of states; a dependency that cannot be read makes its candidates impossible."""
         known = states.known
         optional = 0 if implication.demanding else ABSENT
         alive = self.search.partial.settled(implication.source)
+        found: list[tuple[int, int]] = []
         for carriers, rest, ask in rows:
             if not carriers & alive:
                 continue
@@ -215,7 +217,8 @@ class Opening:
                         continue
                     # A constraint that cannot be read accepts nothing of that name.
                     allows = 0
-            yield carriers, allows | optional
+            found.append((carriers, allows | optional))
+        return found
 
     def _disable(self, number: int, carriers: int, text: str, message: str) -> None:
         """Make candidates impossible because of a text that cannot be read."""
@@ -252,13 +255,20 @@ class Opening:
             unopened = self._collect(self.states(number))
         left: list[Unopened] = []
         for asked in unopened:
-            rows = [row for row in asked.rows if row[0] & fresh]
+            rows: list[Row] = []
+            rest: list[Row] = []
+            carriers = 0
+            for row in asked.rows:
+                if row[0] & fresh:
+                    rows.append(row)
+                    carriers |= row[0]
+                else:
+                    rest.append(row)
             if rows:
-                self._imply(number, asked.name, asked.constrains, rows)
-                if len(rows) == len(asked.rows):
-                    continue
-                asked.rows = [row for row in asked.rows if not row[0] & fresh]
-            left.append(asked)
+                self._imply(number, asked, rows, carriers)
+            if rest:
+                asked.rows = rest
+                left.append(asked)
         self._unopened[number] = left
 
     def _collect(self, states: NameStates) -> list[Unopened]:
@@ -267,47 +277,54 @@ class Opening:
         for part in states.parts:
             for constrains, needs in ((False, part.depends), (True, part.constrains)):
                 for need in needs:
+                    rows = rows_of(need, part.shift)
                     asked = found.get((need.name, constrains))
                     if asked is None:
-                        asked = found[need.name, constrains] = Unopened(need.name, constrains, [])
-                    asked.rows.extend(rows_of(need, part.shift))
+                        irregular = not need.name or None in need.asks
+                        found[need.name, constrains] = Unopened(need.name, constrains, rows, irregular)
+                    else:
+                        asked.rows += rows
+                        asked.irregular |= None in need.asks
         return list(found.values())
 
-    def _imply(self, number: int, name: str, constrains: bool, rows: list[Row]) -> None:
+    def _imply(self, number: int, asked: Unopened, rows: list[Row], carriers: int) -> None:
         """While the name is one of the states of a row, the other is as the text of the row says."""
-        simple = rows
-        for _, _, ask in rows:
-            if ask is None:
-                simple = [row for row in rows if not self._imply_irregular(number, name, constrains, row[0], row[1])]
-                if not simple:
-                    return
-                break
-        target = self.number_of(name)
-        if target == number:
-            self._imply_itself(number, constrains, simple)
-            return
-        implication = self._implication(number, target, constrains)
+        constrains = asked.constrains
+        if asked.irregular:
+            rows = [row for row in rows if not self._imply_irregular(number, asked.name, constrains, row[0], row[1])]
+            if not rows:
+                return
+            carriers = 0
+            for states, _, _ in rows:
+                carriers |= states
+        implication = asked.implication
+        if implication is None:
+            target = self.number_of(asked.name)
+            if target == number:
+                self._imply_itself(number, constrains, rows)
+                return
+            implication = asked.implication = self._implication(number, target, constrains)
         if implication.resolved:
-            for row in self._rows(implication, self.states(target), simple):
+            for row in self._rows(implication, self.states(implication.target), rows):
                 implication.add(*row)
         else:
-            self._postponed.setdefault(id(implication), []).extend(simple)
-            for carriers, _, _ in simple:
-                implication.cover(carriers)
+            postponed = self._postponed.get(id(implication))
+            if postponed is None:
+                self._postponed[id(implication)] = rows
+            else:
+                postponed += rows
+            implication.cover(carriers)
         self.search.fresh.append(implication)
 
     def _implication(self, number: int, target: int, constrains: bool) -> Implication:
-        implication = self._implications.get((number, target, constrains))
-        if implication is None:
-            kind = Constrains if constrains else Depends
-            reason = kind(self.names[number], self.names[target])
-            if self._states[target] is None and self.names[target].startswith("__"):
-                # The machine is there from the start, whether anybody needs to know or not.
-                self._load(target)
-            implication = Implication(number, target, reason, demanding=not constrains)
-            self._implications[number, target, constrains] = implication
-            implication.resolved = self._states[target] is not None
-            self.search.add_implication(implication)
+        if self._states[target] is None and self.names[target].startswith("__"):
+            # The machine is there from the start, whether anybody needs to know or not.
+            self._load(target)
+        kind = Constrains if constrains else Depends
+        reason = kind(self.names[number], self.names[target])
+        implication = Implication(number, target, reason, demanding=not constrains)
+        implication.resolved = self._states[target] is not None
+        self.search.add_implication(implication)
         return implication
 
     def _imply_itself(self, number: int, constrains: bool, rows: list[Row]) -> None:
@@ -434,10 +451,16 @@ class Opening:
 
 def rows_of(need: Need, shift: int) -> list[Row]:
     """The distinct dependency strings on a name, with the states that carry them."""
-    packed = [int.from_bytes(each, "little") for each in need.sets]
-    if shift:
-        packed = [states << shift for states in packed]
-    return list(zip(packed, need.texts, need.asks, strict=True))
+    unpack = int.from_bytes
+    if not shift:
+        return [
+            (unpack(packed, "little"), text, ask)
+            for packed, text, ask in zip(need.sets, need.texts, need.asks, strict=True)
+        ]
+    return [
+        (unpack(packed, "little") << shift, text, ask)
+        for packed, text, ask in zip(need.sets, need.texts, need.asks, strict=True)
+    ]
 
 
 def dependency_text(name: str, rest: str) -> str:

@@ -64,6 +64,7 @@ class Part:
 
     __slots__ = (
         "_builds",
+        "_by_build",
         "_constrains",
         "_depends",
         "_lower_builds",
@@ -95,6 +96,7 @@ class Part:
         self._versions: list[str] | None = None
         self._builds: list[str] | None = None
         self._lower_builds: list[str] | None = None
+        self._by_build: dict[str, int] | None = None
         self._timestamps: list[int] | None = None
         self._tie_starts: list[int] = []
         self._tie_numbers: list[int] = []
@@ -174,17 +176,15 @@ class Part:
 
     def _with_build(self, states: int, build: StringMatch) -> int:
         """Those with a build string, which nearly always is an end of one or all of it; case does not count."""
-        if self._lower_builds is None:
-            self._lower_builds = [text.lower() for text in self._build_texts()]
-        builds = self._lower_builds
         text = build.text
-        end = text[1:]
+        if build.is_exact:
+            return self._with_exact_build(text) & states
+        builds = self._builds_in_lower_case()
+        start, end = text[:-1], text[1:]
         if text[:1] == "*" and "*" not in end:
             chosen = [position for position in self.positions(states) if builds[position].endswith(end)]
-        elif text[-1:] == "*" and "*" not in text[:-1]:
-            chosen = [position for position in self.positions(states) if builds[position].startswith(text[:-1])]
-        elif build.is_exact:
-            chosen = [position for position in self.positions(states) if builds[position] == text]
+        elif text[-1:] == "*" and "*" not in start:
+            chosen = [position for position in self.positions(states) if builds[position].startswith(start)]
         else:
             given = self._build_texts()
             chosen = [position for position in self.positions(states) if build.matches(given[position])]
@@ -192,6 +192,22 @@ class Part:
         for position in chosen:
             found |= 1 << position
         return found << (self.shift + 1)
+
+    def _with_exact_build(self, text: str) -> int:
+        """All with this build string; there are many such questions where one package is made of many."""
+        if self._by_build is None:
+            by_build: dict[str, int] = {}
+            state = 2 << self.shift
+            for build in self._builds_in_lower_case():
+                by_build[build] = by_build.get(build, 0) | state
+                state <<= 1
+            self._by_build = by_build
+        return self._by_build.get(text, 0)
+
+    def _builds_in_lower_case(self) -> list[str]:
+        if self._lower_builds is None:
+            self._lower_builds = [text.lower() for text in self._build_texts()]
+        return self._lower_builds
 
     def _build_texts(self) -> list[str]:
         if self._builds is None:
