@@ -167,7 +167,7 @@ def iter_files(
     ):
         yield from ((path, True) for path in files_of(directory, seen))
     for path in (home / ".condarc", user_config_directory(environ) / "config.yaml"):
-        if path not in seen and path.is_file():
+        if path not in seen and _is_file(path):
             seen.add(path)
             yield path, True
     if prefix is not None and prefix != root_prefix:
@@ -177,18 +177,30 @@ def iter_files(
     named = environ.get("CONDARC")
     if named:
         path = Path(expand_text(named, environ))
-        if path.is_file() and path not in seen:
+        if path not in seen and _is_file(path):
             yield path, True
 
 
 def files_of(directory: Path, seen: set[Path]) -> Iterator[Path]:
-    """`.condarc`, `condarc` and `condarc.d/*` of a directory, as far as they are there and were not seen."""
-    drop_ins = directory / "condarc.d"
-    inner = sorted(path for path in drop_ins.iterdir() if path.suffix in (".yml", ".yaml")) if drop_ins.is_dir() else []
+    """`.condarc`, `condarc` and `condarc.d/*` of a directory, as far as they are there and were not seen.
+
+    A directory that this user may not look into has none for them.
+    """
+    try:
+        inner = sorted(path for path in (directory / "condarc.d").iterdir() if path.suffix in (".yml", ".yaml"))
+    except OSError:
+        inner = []
     for path in (directory / ".condarc", directory / "condarc", *inner):
-        if path not in seen and path.is_file():
+        if path not in seen and _is_file(path):
             seen.add(path)
             yield path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
 
 
 def belongs_to_package(prefix: Path, path: Path) -> bool:
