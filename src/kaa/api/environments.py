@@ -6,6 +6,7 @@ changes anything.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from kaa.errors import KaaError
 from kaa.index.index import Index
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
+from kaa.prefix.environments import absolute_location
 from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix, open_prefix
 from kaa.prefix.state import read_pinned
@@ -37,8 +39,8 @@ class EnvironmentExists(KaaError):
         super().__init__(
             f"prefix already exists: {prefix} is an environment",
             hints=(
-                f"add packages to it with `kaa install --prefix {prefix} …`",
-                f"remove it first with `kaa env remove --prefix {prefix}`",
+                f"add packages to it with `kaa install --prefix {shlex.quote(str(prefix))} …`",
+                f"remove it first with `kaa env remove --prefix {shlex.quote(str(prefix))}`",
             ),
         )
 
@@ -53,7 +55,8 @@ class PackagesNotInstalled(KaaError):
         self.packages = list(names)
         what = ", ".join(names)
         super().__init__(
-            f"not installed in {prefix}: {what}", hints=(f"see what is there with `kaa list --prefix {prefix}`",)
+            f"not installed in {prefix}: {what}",
+            hints=(f"see what is there with `kaa list --prefix {shlex.quote(str(prefix))}`",),
         )
 
 
@@ -64,7 +67,10 @@ class NothingRequested(KaaError):
 
     def __init__(self, verb: str) -> None:
         self.verb = verb
-        super().__init__(f"nothing to {verb}: no package was named", hints=(f"name one, as in `kaa {verb} numpy`",))
+        hints = [f"name one, as in `kaa {verb} numpy`"]
+        if verb == "update":
+            hints.append("update everything with `kaa update --all`")
+        super().__init__(f"nothing to {verb}: no package was named", hints=tuple(hints))
 
 
 class PlatformMismatch(KaaError):
@@ -131,6 +137,7 @@ def plan_create(
 
     Raises EnvironmentExists or DirectoryIsNoEnvironment where something is already, and what solving raises.
     """
+    prefix = absolute_location(prefix, session.cwd)
     check_free(prefix)
     wanted = parse_specs(specs)
     if not wanted:
@@ -143,6 +150,7 @@ def plan_install(
     session: Session, prefix: Path, specs: Sequence[str | MatchSpec], options: ChangeOptions = ChangeOptions()
 ) -> Transaction:
     """`specs` added to an environment, changing of the rest as little as it must."""
+    prefix = absolute_location(prefix, session.cwd)
     wanted = parse_specs(specs)
     if not wanted:
         raise NothingRequested("install")
@@ -160,6 +168,7 @@ def plan_update(
     session: Session, prefix: Path, names: Sequence[str], options: ChangeOptions = ChangeOptions()
 ) -> Transaction:
     """The newest versions that fit of the packages named, or of all with `options.update_all`."""
+    prefix = absolute_location(prefix, session.cwd)
     if not names and not options.update_all:
         raise NothingRequested("update")
     request = _present(session, prefix, options)
@@ -178,6 +187,7 @@ def plan_remove(
     """
     if not names:
         raise NothingRequested("remove")
+    prefix = absolute_location(prefix, session.cwd)
     request = _present(session, prefix, options)
     wanted = parse_specs(names)
     _check_installed(prefix, request.installed, wanted)
@@ -196,6 +206,7 @@ def plan_explicit(
     What else is installed stays, except for packages of the same names. See `kaa.api.explicit` for records of an
     explicit list.
     """
+    prefix = absolute_location(prefix, session.cwd)
     environment = Prefix(prefix)
     current = environment.records() if environment.is_environment() else ()
     if not environment.is_environment():

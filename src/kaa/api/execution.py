@@ -10,7 +10,7 @@ from kaa.config.values import channel_config, link_options
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.cache import ExtractedPackage
 from kaa.package_cache.fetch import ensure
-from kaa.prefix.environments import registry_file
+from kaa.prefix.environments import absolute_location, registry_file
 from kaa.transaction.execute import execute as execute_transaction
 from kaa.transaction.plan import Transaction
 
@@ -56,5 +56,5 @@ DEFAULT_THREADS = 5
 def environment_path(session: Session, *, name: str | None = None, prefix: Path | None = None) -> Path:
     """Where the environment of a name is, or is to be; `prefix` as it is, made absolute."""
     if prefix is not None:
-        return session.cwd / prefix.expanduser()
+        return absolute_location(prefix.expanduser(), session.cwd)
     return session.environments.place(name or "base")

@@ -8,7 +8,7 @@ from pathlib import Path
 from kaa.api.session import Session
 from kaa.host.files import is_writable
 from kaa.models.prefix_record import PrefixRecord
-from kaa.prefix.environments import read_registry, registry_file
+from kaa.prefix.environments import absolute_location, read_registry, registry_file
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.python_packages import PythonDistribution, find_distributions
 from kaa.prefix.state import is_frozen
@@ -40,6 +40,7 @@ class EnvironmentSummary:
 
 def read_environment(session: Session, prefix: Path) -> EnvironmentContent:
     """What an environment holds; raises NotAnEnvironment, BrokenPrefixRecord."""
+    prefix = absolute_location(prefix, session.cwd)
     environment = open_prefix(prefix)
     records = environment.records()
     return EnvironmentContent(prefix, records, find_distributions(environment, records))

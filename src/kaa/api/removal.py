@@ -9,7 +9,7 @@ from kaa.api.execution import execute
 from kaa.api.session import Session
 from kaa.errors import KaaError
 from kaa.host.files import remove_tree
-from kaa.prefix.environments import registry_file, unregister
+from kaa.prefix.environments import absolute_location, registry_file, unregister
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.transaction.plan import Transaction, plan_transaction
 
@@ -36,13 +36,16 @@ class RemovalPlan:
 
 def plan_environment_removal(session: Session, prefix: Path, *, command: str = "") -> RemovalPlan:
     """What removing an environment means; raises NotAnEnvironment, EnvironmentInUse."""
+    prefix = absolute_location(prefix, session.cwd)
     environment = open_prefix(prefix)
-    if prefix == session.config.root_prefix:
+    # A link to an environment is that environment.
+    target = prefix.resolve()
+    if target == session.config.root_prefix.resolve():
         raise EnvironmentInUse(
             prefix, "it is the base environment", "remove single packages from it with `kaa remove -n base …`"
         )
     active = session.environ.get("CONDA_PREFIX")
-    if active and Path(active) == prefix:
+    if active and Path(active).resolve() == target:
         raise EnvironmentInUse(prefix, "it is active in this shell", "leave it first with `kaa deactivate`")
     records = environment.records()
     transaction = plan_transaction(prefix, session.subdir, records, (), command=command)
@@ -50,11 +53,18 @@ def plan_environment_removal(session: Session, prefix: Path, *, command: str = "
 
 
 def remove_environment(session: Session, plan: RemovalPlan) -> None:
-    """Remove the packages (their pre-unlink scripts run), then the directory with all that is left in it."""
+    """Remove the packages (their pre-unlink scripts run), then the directory with all that is left in it.
+
+    Where the environment was named by a link to its directory, both go.
+    """
     prefix = plan.transaction.prefix
     execute(session, plan.transaction)
-    remove_tree(prefix)
-    unregister(registry_file(session.home), prefix)
+    target = prefix.resolve()
+    remove_tree(target)
+    unregister(registry_file(session.home), target)
+    if target != prefix:
+        prefix.unlink(missing_ok=True)
+        unregister(registry_file(session.home), prefix)
 
 
 def _foreign_files(environment: Prefix) -> tuple[str, ...]:

@@ -24,11 +24,13 @@ class PackagesNotOffered(KaaError):
         super().__init__(f"no channel offers {spec}; searched {', '.join(channels)}", hints=tuple(hints))
 
 
-def search_packages(session: Session, spec: MatchSpec) -> dict[str, list[RepoDataRecord]]:
+def search_packages(session: Session, spec: str | MatchSpec) -> dict[str, list[RepoDataRecord]]:
     """The records that match a spec, by name, oldest first; the name may be a pattern (`*`).
 
-    Raises PackagesNotOffered.
+    Raises PackagesNotOffered, InvalidMatchSpec.
     """
+    if isinstance(spec, str):
+        spec = MatchSpec.parse(spec)
     extra = [spec.channel] if spec.channel else []
     channels = session.channels([*session.config.channels, *extra])
     with session.open_index(channels, session.subdir) as index:

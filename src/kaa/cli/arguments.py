@@ -7,7 +7,10 @@ not given: what was given is then what the command line says (`kaa.cli.opening.g
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Sequence
+
+from kaa.models.subdir import KNOWN_SUBDIRS, NOARCH
 
 CHANNEL_PRIORITIES = ("strict", "flexible", "disabled")
 
@@ -52,6 +55,16 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
     flag(group, "-d", "--dry-run", option="dry_run", help="show what would be done, and stop")
 
 
+def platform(text: str) -> str:
+    """The name of a platform; a misspelt one would only look like a channel without packages."""
+    known = [subdir for subdir in KNOWN_SUBDIRS if subdir != NOARCH]
+    if text in known:
+        return text
+    near: list[str] = importlib.import_module("difflib").get_close_matches(text, known)
+    meant = f"did you mean {' or '.join(near)}?" if near else "it is one like linux-64, osx-arm64 or win-64"
+    raise argparse.ArgumentTypeError(f"{text!r} is no platform; {meant}")
+
+
 def add_channels(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """--channel, --override-channels, --subdir, and how repodata is fetched."""
     group = parser.add_argument_group("channels")
@@ -67,7 +80,12 @@ def add_channels(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "-O", "--override-channels", action="store_true", help="use the channels given with -c and no others"
     )
     group.add_argument(
-        "--subdir", "--platform", dest="subdir", metavar="SUBDIR", help="the platform to take packages for"
+        "--subdir",
+        "--platform",
+        dest="subdir",
+        type=platform,
+        metavar="SUBDIR",
+        help="the platform to take packages for",
     )
     flag(group, "--repodata-use-zst", option="repodata_use_zst", help=argparse.SUPPRESS)
     flag(group, "--no-repodata-use-zst", option="repodata_use_zst", value=False, help=argparse.SUPPRESS)

@@ -10,7 +10,7 @@ from kaa.config.options import OPTIONS, Config
 from kaa.config.sources import expand_text, load_config
 from kaa.errors import KaaError
 from kaa.host.directories import default_root_prefix
-from kaa.prefix.environments import EnvironmentDirectories
+from kaa.prefix.environments import EnvironmentDirectories, absolute_location
 
 
 class ArgumentsMissing(KaaError):
@@ -39,7 +39,7 @@ def configure(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Conf
 def root_prefix_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Path:
     """`--root-prefix`, else what the environment variables say."""
     text = getattr(arguments, "root_prefix", None)
-    return Path(expand_text(text, environ)).absolute() if text else default_root_prefix(environ)
+    return absolute_location(Path(expand_text(text, environ)), Path.cwd()) if text else default_root_prefix(environ)
 
 
 def given_options(arguments: argparse.Namespace) -> dict[str, object]:
@@ -55,11 +55,11 @@ def environment_of(arguments: argparse.Namespace, config: Config, environ: Mappi
     """The environment that is meant, if there is one: --prefix, --name, or the active one. Complains about nothing."""
     prefix, name = getattr(arguments, "prefix", None), getattr(arguments, "name", None)
     if prefix:
-        return Path(expand_text(prefix, environ)).absolute()
+        return absolute_location(Path(expand_text(prefix, environ)), Path.cwd())
     if name:
         return environment_directories(config).find(name)
     active = environ.get("CONDA_PREFIX")
-    return Path(active).absolute() if active else None
+    return absolute_location(Path(active), Path.cwd()) if active else None
 
 
 def environment_directories(config: Config) -> EnvironmentDirectories:
@@ -79,5 +79,5 @@ def new_target(arguments: argparse.Namespace, config: Config, environ: Mapping[s
     """Where a new environment is to be: --prefix, or the place for --name; None when neither is given."""
     prefix, name = getattr(arguments, "prefix", None), getattr(arguments, "name", None)
     if prefix:
-        return Path(expand_text(prefix, environ)).absolute()
+        return absolute_location(Path(expand_text(prefix, environ)), Path.cwd())
     return environment_directories(config).place(name) if name else None

@@ -119,6 +119,15 @@ class EnvironmentDirectories:
         return tuple(found)
 
 
+def absolute_location(path: Path, directory: Path) -> Path:
+    """The place of an environment as it is recorded: absolute, without `.` and `..`, links as they are written.
+
+    A relative path counts from `directory`. Files of packages and records hold this path, so it must not depend on
+    anything but the environment itself.
+    """
+    return Path(os.path.abspath(directory / path))  # noqa: PTH100 (Path.resolve would follow links)
+
+
 def check_environment_name(name: str, *, reserved_allowed: bool = False) -> None:
     """Raise InvalidEnvironmentName unless an environment can be called that."""
     if not name:

@@ -7,6 +7,7 @@ prefix = open_prefix(Path("envs/demo"))
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,9 +139,10 @@ def open_prefix(path: Path) -> Prefix:
     prefix = Prefix(path)
     if prefix.is_environment():
         return prefix
-    create = f"create it with `kaa create --prefix {path}`"
+    create = f"create it with `kaa create --prefix {shlex.quote(str(path))}`"
     if not path.exists():
-        raise NotAnEnvironment(path, "there is no such directory", hints=(create, "list environments with `kaa list`"))
+        hints = (create, "list the environments with `kaa env list`")
+        raise NotAnEnvironment(path, "there is no such directory", hints=hints)
     if not path.is_dir():
         raise DirectoryIsNoEnvironment(path, "it is a file", hints=("choose another path",))
     raise DirectoryIsNoEnvironment(path, "conda-meta/history is missing", hints=("choose another path", create))

@@ -39,7 +39,10 @@ class LinkScriptFailed(KaaError):
         shown = "".join(f"\n  {line}" for line in output.splitlines()[-20:])
         super().__init__(
             f"the script {script} of {package} {ended}{shown}",
-            hints=("read what the script says", "link the package without its scripts: run_scripts false"),
+            hints=(
+                "read what the script says",
+                "link packages without their scripts: `kaa config --set run_link_scripts false`",
+            ),
         )
 
 

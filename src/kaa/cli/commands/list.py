@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,8 @@ class NoSuchPackages(KaaError):
 
     def __init__(self, pattern: str, prefix: str) -> None:
         super().__init__(
-            f"no package in {prefix} matches {pattern!r}", hints=(f"see all of them: kaa list --prefix {prefix}",)
+            f"no package in {prefix} matches {pattern!r}",
+            hints=(f"see all of them: kaa list --prefix {shlex.quote(prefix)}",),
         )
         self.pattern = pattern
         self.prefix = prefix
@@ -46,7 +48,9 @@ class PackageNotInstalled(KaaError):
     conda_name = "PackageNotInstalledError"
 
     def __init__(self, name: str, prefix: str) -> None:
-        super().__init__(f"{name} is not installed in {prefix}", hints=(f"kaa install --prefix {prefix} {name}",))
+        super().__init__(
+            f"{name} is not installed in {prefix}", hints=(f"kaa install --prefix {shlex.quote(prefix)} {name}",)
+        )
         self.package_name = name
         self.prefix = prefix
 
