@@ -101,3 +101,11 @@ def test_a_misspelt_platform_is_refused(kaa: Kaa, only: list[str], text: str, to
     assert answer.code == 2
     assert repr(text) in answer.err
     assert told in answer.err
+
+
+@pytest.mark.parametrize("flag", ["--dry-run", "--yes"])
+def test_an_environment_is_not_replaced_without_a_word(kaa: Kaa, only: list[str], flag: str) -> None:
+    kaa.ok("create", "-y", "-n", "env", *only, "tool")
+    told = f"There is an environment at {kaa.environment('env')} already, with 2 packages. The new one takes its place."
+    assert told in kaa.ok("create", flag, "-n", "env", *only, "alone").out
+    assert (kaa.environment("env") / "bin" / "tool").exists() == (flag == "--dry-run")

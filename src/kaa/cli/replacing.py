@@ -25,9 +25,11 @@ def is_replacement(session: Session, prefix: Path) -> bool:
     active = session.environ.get("CONDA_PREFIX")
     if prefix == session.config.root_prefix or (active and Path(active) == prefix):
         raise EnvironmentExists(prefix)
+    if not (session.config.json or session.config.quiet):
+        present = f"There is an environment at {prefix} already, with {len(Prefix(prefix).records())} packages."
+        settled = session.config.dry_run or session.config.always_yes
+        print(f"{present} The new one takes its place." if settled else present)
     if not session.config.dry_run:
-        if not (session.config.json or session.config.always_yes):
-            print(f"There is an environment at {prefix} already, with {len(Prefix(prefix).records())} packages.")
         confirm(session.config, "Remove it and make a new one", default=False)
     return True
 

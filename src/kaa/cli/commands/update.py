@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 from kaa.api.environments import NothingRequested, plan_install, plan_update
@@ -35,10 +36,12 @@ class ConditionInUpdate(KaaError):
 
     conda_name = "CondaUpdatePackageError"
 
-    def __init__(self, specs: Sequence[str]) -> None:
+    def __init__(self, prefix: str, specs: Sequence[str]) -> None:
         super().__init__(
             f"update takes names only, not conditions: {', '.join(specs)}",
-            hints=(f"to get a certain version: kaa install {' '.join(repr(spec) for spec in specs)}",),
+            hints=(
+                f"to get a certain version: kaa install --prefix {shlex.quote(prefix)} {' '.join(map(repr, specs))}",
+            ),
         )
         self.packages = list(specs)
 
@@ -51,7 +54,7 @@ class NotInstalled(KaaError):
     def __init__(self, prefix: str, names: Sequence[str]) -> None:
         super().__init__(
             f"not installed in {prefix}: {', '.join(names)}",
-            hints=(f"kaa install --prefix {prefix} {' '.join(names)}",),
+            hints=(f"kaa install --prefix {shlex.quote(prefix)} {' '.join(names)}",),
         )
         self.prefix = prefix
         self.package_name = list(names)
@@ -83,7 +86,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         raise NothingRequested("update")
     conditions = [str(spec) for spec in specs if not is_name(spec)]
     if conditions:
-        raise ConditionInUpdate(conditions)
+        raise ConditionInUpdate(str(prefix), conditions)
     names = [spec.name for spec in specs if spec.name]
     installed = {record.name for record in read_environment(session, prefix).records}
     missing = [name for name in names if name not in installed]
