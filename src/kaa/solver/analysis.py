@@ -7,7 +7,7 @@ incompatibilities that led to it are the proof.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from kaa.solver.incompatibility import Incompatibility
 from kaa.solver.partial_solution import PartialSolution
@@ -16,8 +16,7 @@ LEARNT = "learnt"
 """The reason of an incompatibility that follows from its causes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
+class Lesson(msgspec.Struct, frozen=True):
     """What was learnt; go back to `level`, where it forbids states of `name` (-1: it has no terms, all is lost)."""
 
     learnt: Incompatibility

@@ -8,7 +8,8 @@ cannot be had.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec import MatchSpec
@@ -23,8 +24,7 @@ MOST_LINES = 40
 MOST_TEXTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True):
     """What is said about a contradiction."""
 
     summary: str
@@ -34,12 +34,11 @@ class Explanation:
     pins: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Node:
+class Node(msgspec.Struct):
     """A line of the tree and those below it."""
 
     text: str
-    children: list[Node] = field(default_factory=list)
+    children: list[Node] = msgspec.field(default_factory=list)
 
 
 def leaves_of(proof: Incompatibility) -> list[Incompatibility]:

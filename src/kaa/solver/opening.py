@@ -11,8 +11,9 @@ of `name` need what the extra adds. Conditions (CEP 43) are more terms in the sa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import msgspec
 
 from kaa.models.condition import And, Condition, Leaf
 from kaa.models.invalid_text import InvalidText
@@ -40,8 +41,7 @@ Row: TypeAlias = tuple[int, str, Ask]
 """States of a name, what follows the name in a dependency string that they carry, and what that is known to ask."""
 
 
-@dataclass(slots=True)
-class Unopened:
+class Unopened(msgspec.Struct):
     """Dependency strings on one name that no needed candidate carried so far; `irregular` if some must be read."""
 
     name: str
@@ -51,8 +51,7 @@ class Unopened:
     implication: Implication | None = None
 
 
-@dataclass(slots=True)
-class Waiting:
+class Waiting(msgspec.Struct):
     """A dependency with conditions: the terms known so far, and the leaves whose names nobody has needed yet.
 
     `query` says what is needed of the name; without one the name is an extra, which is to be chosen.
@@ -66,17 +65,16 @@ class Waiting:
     reason: Conditional
 
 
-@dataclass(slots=True)
-class World:
+class World(msgspec.Struct):
     """What there is to choose from: the source, the machine, what is installed, and how channels rank."""
 
     source: CandidateSource
     channel_priority: ChannelPriority = "strict"
-    virtual_packages: Mapping[str, VirtualPackage] = field(default_factory=dict)
-    installed: Mapping[str, RepoDataRecord] = field(default_factory=dict)
+    virtual_packages: Mapping[str, VirtualPackage] = msgspec.field(default_factory=dict)
+    installed: Mapping[str, RepoDataRecord] = msgspec.field(default_factory=dict)
     any_channel: Collection[str] = ()
     """Names for which a request names a channel: that beats strict priority."""
-    ranges: Ranges = field(default_factory=Ranges)
+    ranges: Ranges = msgspec.field(default_factory=Ranges)
 
     def states_of(self, name: str) -> NameStates:
         """The states of a name, which must have been loaded."""

@@ -12,9 +12,10 @@ required name with the fewest states left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TypeAlias
+
+import msgspec
 
 from kaa.models.invalid_text import InvalidText
 from kaa.models.version import Version
@@ -28,16 +29,14 @@ Highest: TypeAlias = tuple[bool, Version] | None
 """Whether the highest version comes without track_features, and that version; None when there is no candidate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """States of a name to be tried before anything of a later wish; without states, its best candidate."""
 
     name: int
     states: int | None = None
 
 
-@dataclass(slots=True)
-class Tie:
+class Tie(msgspec.Struct):
     """Candidates of one part that are equal so far: those still allowed, and all that there are."""
 
     part: Part

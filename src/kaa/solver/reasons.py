@@ -1,55 +1,54 @@
-"""Why something must not be: the facts of the world of packages behind the incompatibilities of a search."""
+"""Why something must not be: the facts of the world of packages behind the incompatibilities of a search.
+
+Small values of the solver are msgspec structs: defining a frozen dataclass takes a millisecond of start-up, a struct
+takes 40 µs.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from kaa.models.match_spec import MatchSpec
 
 Job: TypeAlias = Literal["install", "update", "history", "freeze"]
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(msgspec.Struct, frozen=True):
     """A spec that has to be met, and the job it comes from."""
 
     spec: MatchSpec
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
-class Pinned:
+class Pinned(msgspec.Struct, frozen=True):
     """A pin: what gets installed of this name has to meet it."""
 
     spec: MatchSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(msgspec.Struct, frozen=True):
     """A package that is to be removed."""
 
     spec: MatchSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Depends:
+class Depends(msgspec.Struct, frozen=True):
     """Candidates of `name` depend on `needs`."""
 
     name: str
     needs: str
 
 
-@dataclass(frozen=True, slots=True)
-class Constrains:
+class Constrains(msgspec.Struct, frozen=True):
     """Candidates of `name` accept some candidates of `accepts` only."""
 
     name: str
     accepts: str
 
 
-@dataclass(frozen=True, slots=True)
-class Conditional:
+class Conditional(msgspec.Struct, frozen=True):
     """A dependency string of candidates of `name` with a condition, or one that an extra adds."""
 
     name: str
@@ -57,8 +56,7 @@ class Conditional:
     needs: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(msgspec.Struct, frozen=True):
     """Candidates of `name` have a dependency string that cannot be read."""
 
     name: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from kaa.solver.analysis import LEARNT, analyze
 from kaa.solver.incompatibility import Implication, Incompatibility
@@ -32,8 +33,7 @@ class Rules(Protocol):
         """Raise if the search is to end; called at every decision and every conflict."""
 
 
-@dataclass(slots=True)
-class Effort:
+class Effort(msgspec.Struct):
     """How much work a search was."""
 
     decisions: int = 0
