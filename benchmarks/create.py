@@ -1,11 +1,12 @@
 """The environment of `make demo` (python, numpy, pandas, sympy), made whole: cache cold and warm, beside py-rattler.
 
-kaa compiles bytecode (once, into the cache) and links it; py-rattler makes none. Each run is a whole process: solve,
-fetch from a folder, extract, link. Needs the channel that `make demo` builds.
+kaa compiles bytecode (once, into the cache) and links it; py-rattler makes none, so kaa runs without it as well. Each
+run is a whole process: solve, fetch from a folder, extract, link. Needs the channel that `make demo` builds.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -32,17 +33,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root, prefix = Path(folder, "root"), Path(folder, "prefix")
 
-        def run(program: str, *, warm: bool) -> Figure:
+        def run(program: str, *, warm: bool, bytecode: bool = True) -> Figure:
             def prepare() -> None:
                 shutil.rmtree(prefix, ignore_errors=True)
                 if not warm:
                     shutil.rmtree(root, ignore_errors=True)
 
             argv = [sys.executable, "-c", program, str(CHANNEL), str(root), str(prefix), *NAMES]
-            return run_program(argv, prepare=prepare)
+            return run_program(argv, prepare=prepare, environ={**os.environ, "KAA_COMPILE_BYTECODE": str(bytecode)})
 
         for title, warm, rounds in (("cold", False, 3), ("warm", True, 7)):
-            contestants = {"kaa, with bytecode": lambda warm=warm: run(OURS, warm=warm)}
+            contestants = {
+                "kaa, with bytecode": lambda warm=warm: run(OURS, warm=warm),
+                "kaa, no bytecode": lambda warm=warm: run(OURS, warm=warm, bytecode=False),
+            }
             if have_rattler():
                 contestants["py-rattler, no bytecode"] = lambda warm=warm: run(THEIRS, warm=warm)
             show(f"Create python, numpy, pandas, sympy; cache {title}", in_turn(contestants, rounds=rounds))

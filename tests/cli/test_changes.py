@@ -257,3 +257,23 @@ def test_create_says_how_to_go_on_and_what_it_says_works(kaa: Kaa, only: list[st
     words = shlex.split(line.partition("kaa ")[2].replace("PROGRAM", "sh -c true"))
     done = subprocess.run([sys.executable, "-m", "kaa", *words])
     assert done.returncode == 0
+
+
+def test_an_environment_for_another_platform_stays_one(
+    kaa: Kaa, channel: ChannelBuilder, only: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel.add(Package("alone", "1.0", build="win", subdir="win-64", files={"share/alone": "windows"})).write()
+    kaa.ok("create", "-y", "-n", "env", *only, "--platform", "win-64", "notes")
+    monkeypatch.delenv("CONDA_SUBDIR")
+    kaa.ok("install", "-y", "-n", "env", *only, "alone")
+    assert (kaa.environment("env") / "share" / "alone").read_text() == "windows"
+
+
+def test_an_environment_behind_a_link_is_not_replaced(kaa: Kaa, only: list[str], tmp_path: Path) -> None:
+    kaa.ok("create", "-y", "-n", "env", *only, "alone")
+    link = tmp_path / "link"
+    link.symlink_to(kaa.environment("env"))
+    answer = kaa("create", "-y", "-p", str(link), *only, "lib")
+    assert answer.code == 1
+    assert "already exists" in answer.err
+    assert versions(kaa, "env") == {"alone": "1.0"}

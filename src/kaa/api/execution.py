@@ -7,10 +7,13 @@ from pathlib import Path
 
 from kaa.api.session import Session
 from kaa.config.values import channel_config, link_options
+from kaa.host.files import write_atomic
+from kaa.host.platform import current_subdir
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.cache import ExtractedPackage
 from kaa.package_cache.fetch import ensure
 from kaa.prefix.environments import absolute_location, registry_file
+from kaa.prefix.prefix import Prefix
 from kaa.transaction.execute import execute as execute_transaction
 from kaa.transaction.plan import Transaction
 
@@ -18,6 +21,7 @@ from kaa.transaction.plan import Transaction
 def execute(session: Session, transaction: Transaction) -> None:
     """Make the environment what the transaction says, or leave it as it was and raise."""
     packages = fetch_packages(session, transaction.to_link)
+    is_new = not Prefix(transaction.prefix).is_environment()
     execute_transaction(
         transaction,
         {package.record.dist: package for package in packages},
@@ -31,6 +35,18 @@ def execute(session: Session, transaction: Transaction) -> None:
         ),
         session.reporter,
     )
+    if is_new:
+        _remember_platform(transaction)
+
+
+def _remember_platform(transaction: Transaction) -> None:
+    """Write into a new environment for which platform it is, where that is not this machine's.
+
+    conda does the same, in the environment's own condarc: packages that run anywhere do not tell.
+    """
+    condarc = transaction.prefix / ".condarc"
+    if transaction.subdir != current_subdir() and not condarc.exists():
+        write_atomic(condarc, f"subdir: {transaction.subdir}\n".encode())
 
 
 def fetch_packages(session: Session, records: Sequence[RepoDataRecord]) -> list[ExtractedPackage]:

@@ -8,8 +8,22 @@ from pathlib import Path
 from kaa.api.execution import DEFAULT_THREADS
 from kaa.api.session import Session
 from kaa.envfiles.text_specs import ExplicitEntry
+from kaa.errors import KaaError
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.fetch import ensure, record_of_url
+
+
+class NoSuchPackageFile(KaaError):
+    """A package was named by a path where no file is."""
+
+    conda_name = "CondaValueError"
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        super().__init__(
+            f"there is no package file at {path}",
+            hints=("check the path; relative ones start at the directory in which the command runs",),
+        )
 
 
 def fetch_explicit(session: Session, entries: Sequence[ExplicitEntry]) -> list[RepoDataRecord]:
@@ -33,7 +47,13 @@ def fetch_explicit(session: Session, entries: Sequence[ExplicitEntry]) -> list[R
 
 
 def address_of(session: Session, location: str) -> str:
-    """The clean address of a package given by URL or by a path relative to the session's directory."""
-    if "://" not in location:
-        return (session.cwd / Path(location).expanduser()).resolve().as_uri()
-    return session.credentials.add_url(location)
+    """The clean address of a package given by URL or by a path relative to the session's directory.
+
+    Raises NoSuchPackageFile for a path where nothing is.
+    """
+    if "://" in location:
+        return session.credentials.add_url(location)
+    path = (session.cwd / Path(location).expanduser()).resolve()
+    if not path.is_file():
+        raise NoSuchPackageFile(path)
+    return path.as_uri()

@@ -18,12 +18,14 @@ from kaa.transaction.plan import Transaction
 def is_replacement(session: Session, prefix: Path) -> bool:
     """Whether an environment is there already, and the user agrees to lose it.
 
-    Raises Declined if not, and EnvironmentExists for the base and the active environment.
+    Raises Declined if not, and EnvironmentExists for the base, the active one, and one behind a link.
     """
     if not Prefix(prefix).is_environment():
         return False
     active = session.environ.get("CONDA_PREFIX")
-    if prefix == session.config.root_prefix or (active and Path(active) == prefix):
+    kept = [session.config.root_prefix, *([Path(active)] if active else [])]
+    # A link would be moved aside, and what it leads to would stay: such an environment is not replaced either.
+    if prefix.is_symlink() or prefix.resolve() in [path.resolve() for path in kept]:
         raise EnvironmentExists(prefix)
     if not (session.config.json or session.config.quiet):
         present = f"There is an environment at {prefix} already, with {len(Prefix(prefix).records())} packages."

@@ -145,7 +145,10 @@ def open_prefix(path: Path) -> Prefix:
         raise NotAnEnvironment(path, "there is no such directory", hints=hints)
     if not path.is_dir():
         raise DirectoryIsNoEnvironment(path, "it is a file", hints=("choose another path",))
-    raise DirectoryIsNoEnvironment(path, "conda-meta/history is missing", hints=("choose another path", create))
+    # An environment is only made where nothing else is.
+    is_empty = not any(path.iterdir())
+    ways_out = ("choose another path", *((create,) if is_empty else ()))
+    raise DirectoryIsNoEnvironment(path, "conda-meta/history is missing", hints=ways_out)
 
 
 def read_record(path: Path) -> PrefixRecord:

@@ -44,7 +44,7 @@ class EnvironmentFrozen(KaaError):
         said = f": {marker.message}" if marker.message else ""
         super().__init__(
             f"the environment {path} is frozen and is not changed{said}",
-            hints=("change a clone of it", "add --override-frozen if you know what you are doing"),
+            hints=("make another environment for the change", "add --override-frozen if you know what you are doing"),
         )
 
 
