@@ -50,7 +50,7 @@ def state(prefix: str, variables: Mapping[str, str | None] | None = None) -> Pre
 
 
 A = state("/root/envs/a", {"FOO": "a's foo"})
-B = state("/work/b", {"FOO": "b's foo", "BAR": "b's bar"})
+B = state("/srv/b", {"FOO": "b's foo", "BAR": "b's bar"})
 C = state("/root/envs/c", {"GONE": None, "BAR": "c's bar"})
 BASE = state("/root")
 
@@ -101,7 +101,7 @@ def test_a_switch_replaces_in_place_and_keeps_the_way_back() -> None:
     first = enter(FRESH, A)
     first["PATH"] = "/mine:" + first["PATH"]
     second = enter(first, B)
-    assert second["PATH"] == "/mine:/work/b/bin:/usr/bin:/bin"
+    assert second["PATH"] == "/mine:/srv/b/bin:/usr/bin:/bin"
     assert (second["CONDA_SHLVL"], second["CONDA_PREFIX_1"]) == ("2", "/root/envs/a")
     assert second["__CONDA_SHLVL_1_FOO"] == "a's foo"
     assert "CONDA_STACKED_2" not in second
@@ -111,7 +111,7 @@ def test_a_switch_replaces_in_place_and_keeps_the_way_back() -> None:
 def test_stacking_keeps_the_environment_beneath() -> None:
     first = enter(FRESH, A)
     second = enter(first, B, stack=True)
-    assert second["PATH"] == "/work/b/bin:/root/envs/a/bin:/usr/bin:/bin"
+    assert second["PATH"] == "/srv/b/bin:/root/envs/a/bin:/usr/bin:/bin"
     assert second["CONDA_STACKED_2"] == "true"
     assert leave(second) == first
 
@@ -175,12 +175,12 @@ def test_what_conda_activated_is_left_cleanly() -> None:
     """conda keeps no list of names, and leaves the variables of an environment that was switched away from."""
     inside = {
         **FRESH,
-        "PATH": "/work/b/bin:/usr/bin:/bin",
-        "CONDA_PREFIX": "/work/b",
+        "PATH": "/srv/b/bin:/usr/bin:/bin",
+        "CONDA_PREFIX": "/srv/b",
         "CONDA_PREFIX_1": "/root/envs/a",
         "CONDA_SHLVL": "2",
-        "CONDA_DEFAULT_ENV": "/work/b",
-        "CONDA_PROMPT_MODIFIER": "(/work/b) ",
+        "CONDA_DEFAULT_ENV": "/srv/b",
+        "CONDA_PROMPT_MODIFIER": "(/srv/b) ",
         "__CONDA_SHLVL_1_FOO": "a's foo",
         "FOO": "b's foo",
         "BAR": "b's bar",
@@ -214,7 +214,7 @@ def test_level(environ: dict[str, str], level: int) -> None:
 
 
 def test_a_lost_way_back_ends_at_level_0() -> None:
-    inside = {**FRESH, "CONDA_SHLVL": "3", "CONDA_PREFIX": "/work/b", "PATH": "/work/b/bin:/usr/bin"}
+    inside = {**FRESH, "CONDA_SHLVL": "3", "CONDA_PREFIX": "/srv/b", "PATH": "/srv/b/bin:/usr/bin"}
     left = leave(inside)
     assert (left["CONDA_SHLVL"], left["PATH"]) == ("0", "/usr/bin")
     assert "CONDA_PREFIX" not in left
@@ -370,7 +370,7 @@ def prompt_of(actions: tuple[ShellAction, ...]) -> SetPrompt | None:
         ("/root/", "base"),
         ("/root/envs/a", "a"),
         ("/elsewhere/envs/a b", "a b"),
-        ("/work/project", "/work/project"),
+        ("/srv/project", "/srv/project"),
         ("/envs", "/envs"),
     ],
 )
@@ -405,8 +405,8 @@ def test_a_prompt_that_the_user_does_not_want_changed() -> None:
     ("template", "shown"),
     [
         ("[{name}] ", "[b] "),
-        ("{prefix}> ", "/work/b> "),
-        ("{default_env}|{stacked_env} ", "/work/b|/work/b,a "),
+        ("{prefix}> ", "/srv/b> "),
+        ("{default_env}|{stacked_env} ", "/srv/b|/srv/b,a "),
         ("{unknown} {", "{unknown} {"),
         ("\\[\\e[1m\\]{name} ", "\\[\\e[1m\\]b "),
     ],
@@ -420,13 +420,13 @@ def test_prompt_templates(template: str, shown: str) -> None:
 
 
 def test_a_path_in_the_prompt_is_seen_and_not_run() -> None:
-    evil = PrefixState("/work/$(touch it)`x`%n\\w\x1b[31m", ())
+    evil = PrefixState("/srv/$(touch it)`x`%n\\w\x1b[31m", ())
     actions = plan_activate(FRESH, evil, None, KAA, PLAIN)
-    assert prompt_of(actions) == SetPrompt("", "(/work/?(touch it)?x??n?w?[31m) ")
+    assert prompt_of(actions) == SetPrompt("", "(/srv/?(touch it)?x??n?w?[31m) ")
     inside = apply(FRESH, actions)
     assert inside["CONDA_PROMPT_MODIFIER"] == f"({evil.prefix}) "
     left = plan_deactivate(inside, evil, None, KAA, PLAIN)
-    assert prompt_of(left) == SetPrompt("(/work/?(touch it)?x??n?w?[31m) ", "")
+    assert prompt_of(left) == SetPrompt("(/srv/?(touch it)?x??n?w?[31m) ", "")
 
 
 # -- where kaa is -----------------------------------------------------------------------------------------------------
