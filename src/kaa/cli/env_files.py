@@ -11,6 +11,7 @@ from pathlib import Path
 from kaa.api.environments import ChangeOptions, EnvironmentExists, plan_create, plan_explicit, plan_install
 from kaa.api.explicit import fetch_explicit
 from kaa.api.listing import EnvironmentContent, read_environment
+from kaa.api.pip_section import install_pip_section
 from kaa.api.session import Session
 from kaa.cli.arguments import add_channels, add_output, add_target, flag
 from kaa.cli.changing import (
@@ -25,7 +26,6 @@ from kaa.cli.commands.create import create, with_default_packages
 from kaa.cli.commands.list import created_by, explicit_list
 from kaa.cli.configuring import ArgumentsMissing, existing_target, new_target
 from kaa.cli.output import print_json, to_json
-from kaa.cli.pip_section import install_pip_section
 from kaa.cli.records import channel_names
 from kaa.cli.replacing import at, free_path_beside
 from kaa.config.sources import expand_text
