@@ -12,7 +12,7 @@ from kaa.errors import KaaError
 from kaa.events import Note
 from kaa.host.files import is_writable
 from kaa.host.process import run
-from kaa.models.channel import redact
+from kaa.models.redaction import redact
 from kaa.prefix.prefix import Prefix
 from kaa.transaction.plan import python_of
 

@@ -20,8 +20,8 @@ from kaa.envfiles.spec import InvalidEnvironmentFile
 from kaa.envfiles.text_specs import ExplicitEntry, TextSpecs, parse_text_specs
 from kaa.errors import KaaError
 from kaa.host.files import is_writable
-from kaa.models.channel import redact
 from kaa.models.match_spec import MatchSpec
+from kaa.models.redaction import redact
 from kaa.prefix.prefix import open_prefix
 from kaa.prefix.state import check_not_frozen
 from kaa.transaction.plan import Transaction

@@ -94,7 +94,7 @@ def report_interrupt(*, as_json: bool) -> None:
 def report_crash(error: BaseException, words: Sequence[str], *, as_json: bool) -> None:
     """Tell about an error that kaa did not expect: the traceback, and what to do with it."""
     traceback = importlib.import_module("traceback")
-    redact = importlib.import_module("kaa.models.channel").redact
+    redact = importlib.import_module("kaa.models.redaction").redact
     kaa = importlib.import_module("kaa")
     lines: list[str] = redact("".join(traceback.format_exception(error))).splitlines()
     message = redact(f"{type(error).__name__}: {error}")

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from kaa.config.options import Config, Option
-from kaa.models.channel import redact, split_credentials
+from kaa.models.channel import split_credentials
+from kaa.models.redaction import redact
 
 SOURCE_NAMES = {"environment": "envvars", "command line": "cmd_line"}
 """What conda calls the sources that are no files."""

@@ -35,7 +35,7 @@ from kaa.config.kinds import UnfitValue
 from kaa.config.options import NAMES, OPTIONS, Config, Option, Setting, Source
 from kaa.errors import KaaError
 from kaa.host.directories import home_directory, user_config_directory
-from kaa.models.channel import redact
+from kaa.models.redaction import redact
 
 SYSTEM_DIRECTORIES: tuple[Path, ...] = (
     (Path("C:/ProgramData/conda"),) if sys.platform == "win32" else (Path("/etc/conda"), Path("/var/lib/conda"))

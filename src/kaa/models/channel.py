@@ -19,20 +19,18 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from kaa.errors import KaaError
+from kaa.models.redaction import redact_strictly
 from kaa.models.subdir import is_known
 
 DEFAULT_ALIAS = "https://conda.anaconda.org"
 PACKAGE_EXTENSIONS = (".conda", ".tar.bz2", ".whl")
 
-HIDDEN = "***"
 LOCAL_HOSTS = ("", "localhost", "127.0.0.1")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DRIVE = re.compile(r"[A-Za-z]:([/\\]|$)")
 _LOOKS_LIKE_PATH = re.compile(r"\.{0,2}/|\.{1,2}$|~|\\|\.{1,2}\\|[A-Za-z]:([/\\]|$)")
 _TOKEN = re.compile(r"(?P<before>.*?)/t/(?P<token>[^/]*)(?P<after>/.*|$)", re.DOTALL)
-_USERINFO_IN_TEXT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@")
-_TOKEN_IN_TEXT = re.compile(r"((?!file:)\b[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*?/t/)[^/\s'\"<>]+")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -43,7 +41,7 @@ class InvalidChannel(KaaError, ValueError):
     conda_name = "ChannelError"
 
     def __init__(self, text: str, reason: str, *, hints: tuple[str, ...] = ()) -> None:
-        self.text = _redact_strictly(text)
+        self.text = redact_strictly(text)
         self.reason = reason
         super().__init__(f"{self.text!r} is not a channel: {reason}.", hints=hints)
 
@@ -216,18 +214,6 @@ def split_credentials(url: str) -> tuple[str, UrlCredential | None]:
         return clean, None
     login = (unquote(user) if at else None, unquote(password) if colon else None)
     return clean, UrlCredential(token, *login, token_root=token_root)
-
-
-def redact(text: str) -> str:
-    """Any text, with the credentials of the URLs in it replaced by stars."""
-    return _TOKEN_IN_TEXT.sub(rf"\1{HIDDEN}", _USERINFO_IN_TEXT.sub(rf"\1{HIDDEN}@", text))
-
-
-def _redact_strictly(text: str) -> str:
-    """For text that may be broken in ways that hide where a password ends: everything up to the last `@` goes."""
-    text = re.sub(r"(://).*@", rf"\1{HIDDEN}@", text, flags=re.DOTALL)
-    text = re.sub(r"\?.*", f"?{HIDDEN}", text, flags=re.DOTALL)
-    return re.sub(r"^t/[^/]+", f"t/{HIDDEN}", redact(text))
 
 
 def normalize_url(url: str) -> str:

@@ -19,8 +19,9 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from kaa.errors import KaaError
-from kaa.models.channel import redact, split_credentials
+from kaa.models.channel import split_credentials
 from kaa.models.record import RepoDataRecord
+from kaa.models.redaction import redact
 
 NEWEST_VERSION = 2
 """The highest `repodata_version` that can be read."""

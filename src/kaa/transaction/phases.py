@@ -15,9 +15,9 @@ from kaa.events import Note, Reporter, StageAdvanced, StageFinished, StageStarte
 from kaa.host.files import LinkMethod, probe_link_method, write_atomic
 from kaa.host.hashing import hash_file
 from kaa.host.platform import current_subdir
-from kaa.models.channel import redact
 from kaa.models.prefix_record import LinkType, PrefixRecord
 from kaa.models.record import RepoDataRecord
+from kaa.models.redaction import redact
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.prefix.history import append_revision, new_revision, recorded_specs
 from kaa.prefix.prefix import Prefix

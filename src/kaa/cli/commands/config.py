@@ -26,7 +26,7 @@ from kaa.config.sources import ContradictingKeys, InvalidOption, expand_text, pa
 from kaa.errors import KaaError
 from kaa.host.directories import home_directory
 from kaa.host.files import write_atomic
-from kaa.models.channel import redact
+from kaa.models.redaction import redact
 
 HELP = """Show settings and where they come from, or change them in a condarc file.
 

@@ -18,7 +18,7 @@ from kaa.cli.arguments import add_output, flag, ignored
 from kaa.cli.environment_lists import environment_details, environment_lines, environment_paths
 from kaa.cli.main import CONDA_VERSION
 from kaa.cli.output import print_json
-from kaa.models.channel import redact
+from kaa.models.redaction import redact
 from kaa.net.auth import find_netrc
 
 HELP = "Tell about this installation and machine."
