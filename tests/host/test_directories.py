@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kaa.host.directories import default_root_prefix, user_cache_directory, user_config_directory
+from kaa.host.directories import default_root_prefix, user_config_directory
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,6 @@ def test_root_prefix(environ: Mapping[str, str], root: str) -> None:
     assert default_root_prefix(environ) == Path(root)
 
 
-def test_caches_and_configuration_follow_xdg() -> None:
-    environ = {"HOME": "/home/u", "XDG_CACHE_HOME": "/c", "XDG_CONFIG_HOME": "/k"}
-    assert user_cache_directory(environ) == Path("/c/kaa")
+def test_configuration_follows_xdg() -> None:
+    environ = {"HOME": "/home/u", "XDG_CONFIG_HOME": "/k"}
     assert user_config_directory(environ) == Path("/k/kaa")
-    assert user_cache_directory({"HOME": "/home/u"}) == Path("/home/u/.cache/kaa")

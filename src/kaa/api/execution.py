@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from kaa.api.session import Session
 from kaa.config.values import channel_config, link_options
@@ -12,7 +11,7 @@ from kaa.host.platform import current_subdir
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.cache import ExtractedPackage
 from kaa.package_cache.fetch import ensure
-from kaa.prefix.environments import absolute_location, registry_file
+from kaa.prefix.environments import registry_file
 from kaa.prefix.prefix import Prefix
 from kaa.transaction.execute import execute as execute_transaction
 from kaa.transaction.plan import Transaction
@@ -67,10 +66,3 @@ def missing_packages(session: Session, transaction: Transaction) -> list[RepoDat
 
 DEFAULT_THREADS = 5
 """Downloads at once, unless the configuration says otherwise."""
-
-
-def environment_path(session: Session, *, name: str | None = None, prefix: Path | None = None) -> Path:
-    """Where the environment of a name is, or is to be; `prefix` as it is, made absolute."""
-    if prefix is not None:
-        return absolute_location(prefix.expanduser(), session.cwd)
-    return session.environments.place(name or "base")

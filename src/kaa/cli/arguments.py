@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Sequence
 
 from kaa.models.subdir import KNOWN_SUBDIRS, NOARCH
 
@@ -198,8 +197,3 @@ def add_files(parser: argparse.ArgumentParser) -> None:
 def add_specs(parser: argparse.ArgumentParser, help: str) -> None:
     """The positional specs."""
     parser.add_argument("specs", nargs="*", metavar="SPEC", help=help)
-
-
-def one_of(values: Sequence[str]) -> str:
-    """`a, b or c`."""
-    return " or ".join([", ".join(values[:-1]), values[-1]]) if len(values) > 1 else "".join(values)

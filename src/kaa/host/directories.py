@@ -1,4 +1,4 @@
-"""Standard places: the root prefix, the user's home, caches and configuration. Nothing here creates a directory."""
+"""Standard places: the root prefix, the user's home and configuration. Nothing here creates a directory."""
 
 from __future__ import annotations
 
@@ -19,12 +19,6 @@ def default_root_prefix(environ: Mapping[str, str]) -> Path:
     if not value:
         return home / "kaa"
     return home / value[2:] if value.startswith("~/") else Path(value).absolute()
-
-
-def user_cache_directory(environ: Mapping[str, str]) -> Path:
-    """Where kaa keeps what it can make again: `$XDG_CACHE_HOME/kaa`, else `~/.cache/kaa`."""
-    base = environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else home_directory(environ) / ".cache") / "kaa"
 
 
 def user_config_directory(environ: Mapping[str, str]) -> Path:

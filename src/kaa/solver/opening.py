@@ -134,10 +134,6 @@ class Opening:
             self._states.append(None)
         return number
 
-    def find_number(self, name: str) -> int | None:
-        """The number of a name that has come up."""
-        return self._numbers.get(name)
-
     def states(self, number: int) -> NameStates:
         """The states of a loaded name."""
         states = self._states[number]
