@@ -9,6 +9,7 @@ from kaa.models.match_spec import MatchSpec
 from kaa.solver.candidates import ABSENT, CandidateSource
 from kaa.solver.explain import Explanation, spell
 from kaa.solver.folding import listed
+from kaa.solver.reasons import Pinned, Requested
 from kaa.solver.states import NameStates
 
 
@@ -28,7 +29,7 @@ class Unsolvable(KaaError):
 
     conda_name = "UnsatisfiableError"
 
-    def __init__(self, explanation: Explanation) -> None:
+    def __init__(self, explanation: Explanation, facts: Sequence[Requested | Pinned] = ()) -> None:
         self.requests = list(explanation.requests)
         self.pins = list(explanation.pins)
         self.causes = list(explanation.lines)

@@ -75,9 +75,28 @@ class World(msgspec.Struct):
     any_channel: Collection[str] = ()
     """Names for which a request names a channel: that beats strict priority."""
     ranges: Ranges = msgspec.field(default_factory=Ranges)
+    known: dict[str, NameStates] = msgspec.field(default_factory=dict)
+    """The states of names that were asked for before."""
+
+    def share(self, other: World) -> None:
+        """Take over what is known in a world of the same source, machine and environment, where it is the same here."""
+        self.ranges = other.ranges
+        moved = set(self.any_channel) ^ set(other.any_channel)
+        same = self.channel_priority == other.channel_priority
+        self.known = {
+            name: states
+            for name, states in other.known.items()
+            if name not in moved and (same or (other.channel_priority == "strict" and not states.shut_out))
+        }
 
     def states_of(self, name: str) -> NameStates:
         """The states of a name, which must have been loaded."""
+        states = self.known.get(name)
+        if states is None:
+            states = self.known[name] = self._states_of(name)
+        return states
+
+    def _states_of(self, name: str) -> NameStates:
         if name.startswith("__"):
             package = self.virtual_packages.get(name)
             if package is None:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from kaa.models.graph import RecordGraph
 from kaa.solver.candidates import CandidateSource
-from kaa.solver.failures import TimeLimitReached, Unsolvable
+from kaa.solver.contradiction import explain_contradiction
+from kaa.solver.failures import TimeLimitReached
 from kaa.solver.removal import remaining, select_installed
 from kaa.solver.request import SolveRequest
+from kaa.solver.search import NoSolution
 from kaa.solver.solution import Solution, Why
 from kaa.solver.solving import Solving
 
@@ -23,7 +25,12 @@ def solve(request: SolveRequest, source: CandidateSource, *, clock: Callable[[],
         return solve_removal(request)
     if request.no_deps:
         return solve_without_dependencies(request, source, clock)
-    solution = Solving(request, source, stopwatch(request, clock)).solve()
+    check = stopwatch(request, clock)
+    solving = Solving(request, source, check)
+    try:
+        solution = solving.solve()
+    except NoSolution as error:
+        raise explain_contradiction(solving, error.proof, check) from None
     return without_requested(request, solution) if request.only_deps else solution
 
 
@@ -49,10 +56,10 @@ def solve_without_dependencies(
     try:
         solution = solving.solve()
         chosen = {record.name: record for record in solution.records if record.name in solving.named}
-    except Unsolvable:
+    except NoSolution as error:
         chosen = solving.best_alone()
         if not chosen:
-            raise
+            raise explain_contradiction(solving, error.proof, check) from None
     records = {**solving.installed, **chosen}
     why: dict[str, Why] = {name: "requested" if name in chosen else "installed" for name in records}
     return Solution(RecordGraph(records.values()).order(), why, solving.search.effort)

@@ -17,15 +17,13 @@ from kaa.models.graph import RecordGraph
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.solver.candidates import ABSENT, CandidateSource
-from kaa.solver.explain import Explanation, explain, facts_of
-from kaa.solver.failures import NotInstalledForUpdate, Unsolvable, name_in, packages_not_found
+from kaa.solver.failures import NotInstalledForUpdate, name_in, packages_not_found
 from kaa.solver.incompatibility import Incompatibility
 from kaa.solver.opening import World
 from kaa.solver.preference import Preference, Wish
 from kaa.solver.reasons import Job, Pinned, Removed, Requested
 from kaa.solver.removal import select_installed
 from kaa.solver.request import SolveRequest
-from kaa.solver.search import NoSolution
 from kaa.solver.solution import Solution, Why
 from kaa.solver.states import Query, query_of
 
@@ -40,13 +38,14 @@ class Solving:
         request: SolveRequest,
         source: CandidateSource,
         check: Callable[[], None],
-        without: Collection[Requested | Pinned] = (),
+        *,
+        world: World | None = None,
+        only: Collection[Requested | Pinned] | None = None,
     ) -> None:
         self.request = request
         self.source = source
-        self.check = check
-        self.without = without
-        """Facts to leave out, to find out which of them matter."""
+        self.only = only
+        """The facts that count, to find out which of them matter; None for all."""
         self.removed = select_installed(request.remove, request.installed, job="remove")
         self.installed = {
             record.name: record
@@ -59,23 +58,22 @@ class Solving:
         missing = [spec for spec in request.update if spec.name not in self.installed]
         if missing:
             raise NotInstalledForUpdate(missing, job="update")
-        world = World(
+        self.world = World(
             source,
             request.options.channel_priority,
             {package.name: package for package in request.virtual_packages},
             self.installed,
             {name_in(spec) for spec in self.jobs if spec.channel is not None},
         )
-        self.preference = Preference(world, request.options, check)
+        if world is not None:
+            self.world.share(world)
+        self.preference = Preference(self.world, request.options, check)
         self.search = self.preference.search
         self.opening = self.preference.opening
 
     def solve(self) -> Solution:
-        """The solution; raises Unsolvable or PackagesNotFound."""
-        try:
-            self.run()
-        except NoSolution as error:
-            raise Unsolvable(self._explain(error)) from None
+        """The solution; raises NoSolution or PackagesNotFound."""
+        self.run()
         return self._solution()
 
     def run(self) -> None:
@@ -87,10 +85,13 @@ class Solving:
 
     def _ask(self) -> None:
         opening = self.opening
-        opening.pin(pin for pin in self.request.pins if Pinned(pin) not in self.without)
+        opening.pin(pin for pin in self.request.pins if self._counts(Pinned(pin)))
         held = self._held_history()
-        opening.load([*self.named, *(spec.name for spec in held if spec.name is not None), *self.installed])
-        self._check_that_all_exist()
+        if self.only is None:
+            opening.load([*self.named, *(spec.name for spec in held if spec.name is not None), *self.installed])
+            self._check_that_all_exist()
+        else:
+            opening.load([name_in(fact.spec) for fact in self.only])
         for spec in self.request.install:
             self._require(spec, "install")
         for spec in self.request.update:
@@ -104,7 +105,13 @@ class Solving:
             self.search.add_incompatibility(Incompatibility({number: present}, Removed(MatchSpec.parse(name))))
         if self.request.freeze_installed:
             self._freeze()
-        self._wish(held)
+        if self.only is None:
+            self._wish(held)
+        else:
+            self.preference.wish(Wish(opening.number_of(name_in(fact.spec))) for fact in self.only)
+
+    def _counts(self, fact: Requested | Pinned) -> bool:
+        return self.only is None or fact in self.only
 
     def _held_history(self) -> list[MatchSpec]:
         """The specs of earlier requests that still hold: what is installed meets them, and no job names it."""
@@ -115,12 +122,12 @@ class Solving:
         ]
 
     def _require(self, spec: MatchSpec, job: Job) -> None:
+        reason = Requested(spec, job)
+        if not self._counts(reason):
+            return
         name = name_in(spec)
         number = self.opening.number_of(name)
         states = self.opening.states(number)
-        reason = Requested(spec, job)
-        if reason in self.without:
-            return
         refused = states.universe & ~states.matching(query_of(spec))
         self.search.add_incompatibility(Incompatibility({number: refused}, reason))
         for extra in spec.extras:
@@ -129,6 +136,8 @@ class Solving:
 
     def _freeze(self) -> None:
         for name, record in self.installed.items():
+            if self.only is not None and not any(fact.spec.name == name for fact in self.only):
+                continue
             number = self.opening.number_of(name)
             states = self.opening.states(number)
             state = states.find(record)
@@ -137,7 +146,7 @@ class Solving:
             ):
                 continue
             reason = Requested(exact_spec(record), "freeze")
-            if reason not in self.without:
+            if self._counts(reason):
                 self.search.add_incompatibility(Incompatibility({number: states.universe & ~state}, reason))
 
     def _check_that_all_exist(self) -> None:
@@ -226,19 +235,6 @@ class Solving:
             kept = self._installed_state(name) if name in self.installed and name not in self.updated else 0
             chosen[name] = states.record(kept & allowed or self.preference.best(number, allowed))
         return chosen
-
-    def _explain(self, error: NoSolution) -> Explanation:
-        """Leave out one fact after the other, to keep those that the contradiction needs; explain what remains."""
-        best, proof = self, error.proof
-        for fact in facts_of(proof):
-            if fact not in facts_of(proof):
-                continue
-            attempt = Solving(self.request, self.source, self.check, {*best.without, fact})
-            try:
-                attempt.run()
-            except NoSolution as smaller:
-                best, proof = attempt, smaller.proof
-        return explain(proof, best.opening, self.jobs)
 
 
 def exact_spec(record: RepoDataRecord) -> MatchSpec:

@@ -1,0 +1,56 @@
+"""From the proof of a search to the smallest set of facts that cannot hold together.
+
+A fact is left out, and what remains is solved again: if there is still no solution, the fact does not matter. Only
+the facts of the latest proof are asked for, so that what is left at the end contradicts itself, and nothing in it can
+be spared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kaa.solver.explain import explain, facts_of
+from kaa.solver.failures import TimeLimitReached, Unsolvable
+from kaa.solver.incompatibility import Incompatibility
+from kaa.solver.reasons import Pinned, Requested
+from kaa.solver.search import NoSolution
+from kaa.solver.solving import Solving
+
+FIRST_LEFT_OUT = ("freeze", "history", "update", "install")
+"""Where several contradictions are to be had, the one is told that is about what the user just asked for."""
+
+
+def explain_contradiction(solving: Solving, proof: Incompatibility, check: Callable[[], None]) -> Unsolvable:
+    """The error for a search that found no solution."""
+    smallest, proof = smallest_contradiction(solving, proof, check)
+    return Unsolvable(explain(proof, smallest.opening, solving.jobs), facts_of(proof))
+
+
+def smallest_contradiction(
+    solving: Solving, proof: Incompatibility, check: Callable[[], None]
+) -> tuple[Solving, Incompatibility]:
+    """The search and the proof of a contradiction of which no fact can be spared.
+
+    When the time of the request is over, it is the smallest that was found until then.
+    """
+    needed: list[Requested | Pinned] = []
+    undecided = sorted(facts_of(proof), key=lambda fact: FIRST_LEFT_OUT.index(job_of(fact)))
+    while undecided:
+        fact = undecided.pop(0)
+        attempt = Solving(solving.request, solving.source, check, world=solving.world, only=(*needed, *undecided))
+        try:
+            attempt.run()
+        except NoSolution as smaller:
+            solving, proof = attempt, smaller.proof
+            left = facts_of(proof)
+            undecided = [fact for fact in undecided if fact in left]
+        except TimeLimitReached:
+            break
+        else:
+            needed.append(fact)
+    return solving, proof
+
+
+def job_of(fact: Requested | Pinned) -> str:
+    """The job that a fact comes from; a pin counts as one that was asked for earlier."""
+    return fact.job if isinstance(fact, Requested) else "history"
