@@ -27,7 +27,7 @@ from kaa.models.record import RepoDataRecord
 from kaa.models.version import InvalidVersion, Version
 from kaa.solver.ranges import EVERYTHING, Ranges, pack_key
 
-COLUMNS_VERSION = 3
+COLUMNS_VERSION = 4
 """Of the layout of `Columns`: what was stored with another number is made anew."""
 
 ABSENT = 1
@@ -50,6 +50,10 @@ class Need(msgspec.Struct, array_like=True, frozen=True):
     texts: list[str]
     sets: list[bytes]
     asks: list[Ask]
+
+
+NO_NUMBERS = msgspec.Raw(msgspec.msgpack.encode(()))
+"""A column with nothing in it."""
 
 
 class Columns(msgspec.Struct, array_like=True, frozen=True):
@@ -81,6 +85,8 @@ class Columns(msgspec.Struct, array_like=True, frozen=True):
     flags: dict[str, bytes] = {}
     unreadable: list[tuple[str, str]] = []
     """Dist strings of records with an unreadable version, and what is wrong with it."""
+    indexed: msgspec.Raw = NO_NUMBERS
+    """When the channel first offered each candidate, 0 where it does not say; none if it says so of no candidate."""
 
 
 class CandidateGroup(Protocol):
@@ -241,7 +247,14 @@ def columns_of(records: Sequence[RepoDataRecord], ranges: Ranges | None = None) 
             for record in records
             if record.version in unreadable_versions
         ),
+        indexed=indexed_times(ordered),
     )
+
+
+def indexed_times(ordered: Sequence[RepoDataRecord]) -> msgspec.Raw:
+    """The column of the times at which a channel first offered its packages (CEP 47)."""
+    times = [record.indexed_timestamp or 0 for record in ordered]
+    return encode(times) if any(times) else NO_NUMBERS
 
 
 def pack_versions(texts: Collection[str]) -> tuple[dict[str, bytes], dict[str, str]]:

@@ -64,4 +64,22 @@ class Unreadable(msgspec.Struct, frozen=True):
     message: str
 
 
-Reason: TypeAlias = Requested | Pinned | Removed | Depends | Constrains | Conditional | Unreadable
+class TooNew(msgspec.Struct, frozen=True):
+    """Candidates of `name` in a channel that were not on offer yet at `cutoff`, or of which no time is known."""
+
+    name: str
+    channel: str
+    cutoff: int
+    """In milliseconds since 1970."""
+    candidates: int
+    """How many there are."""
+
+
+class NotOnHand(msgspec.Struct, frozen=True):
+    """Candidates of `name` that would have to be fetched, which may not be done."""
+
+    name: str
+    candidates: int
+
+
+Reason: TypeAlias = Requested | Pinned | Removed | TooNew | NotOnHand | Depends | Constrains | Conditional | Unreadable

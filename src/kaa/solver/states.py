@@ -19,7 +19,7 @@ from kaa.models.record import RepoDataRecord
 from kaa.models.string_match import StringMatch
 from kaa.models.version import Version
 from kaa.models.version_spec import VersionSpec
-from kaa.solver.candidates import Ask, CandidateGroup, Need, decode_needs, decode_numbers, decode_texts, read_plain
+from kaa.solver.candidates import Ask, CandidateGroup, Need, decode_needs, decode_numbers, decode_texts, pack, read_plain
 from kaa.solver.ranges import EVERYTHING, Ranges
 
 
@@ -72,6 +72,7 @@ class Part:
         "_starts",
         "_tie_numbers",
         "_tie_starts",
+        "_times",
         "_timestamps",
         "_versions",
         "columns",
@@ -98,6 +99,7 @@ class Part:
         self._lower_builds: list[str] | None = None
         self._by_build: dict[str, int] | None = None
         self._timestamps: list[int] | None = None
+        self._times: list[int] | None = None
         self._tie_starts: list[int] = []
         self._tie_numbers: list[int] = []
 
@@ -252,6 +254,16 @@ class Part:
         if self._timestamps is None:
             self._timestamps = decode_numbers(self.columns.timestamps)
         return self._timestamps[position]
+
+    def too_new(self, cutoff: int) -> int:
+        """The candidates that were not on offer yet at a time, and those of which no time is known (see `cutoffs`)."""
+        if self._times is None:
+            columns = self.columns
+            built = decode_numbers(columns.timestamps)
+            indexed = decode_numbers(columns.indexed)
+            self._times = [first or time for first, time in zip(indexed, built, strict=True)] if indexed else built
+        positions = [position for position, time in enumerate(self._times) if time > cutoff or not time]
+        return int.from_bytes(pack(positions), "little") << self.shift if positions else 0
 
     def tie_of(self, position: int) -> tuple[int, int]:
         """The build number of a candidate, and all states that tie with it in features, version and build number."""
