@@ -1,5 +1,7 @@
 """Index a folder of packages, so that it becomes a channel: repodata.json, its .zst, run_exports.json (CEP 12, 36, 48).
 
+With shards as well when they are asked for, and from then on (see `shards`).
+
 index_channel(Path("my-channel"))      # noarch always, and every platform that has a folder
 
 A record is what the package says of itself, with its hashes, its size and the time of its first indexing (CEP 47).
@@ -12,14 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -28,6 +28,8 @@ import msgspec
 
 from kaa.archive.extract import extract
 from kaa.archive.read import BadArchive, read_info
+from kaa.channels.compression import Compressor
+from kaa.channels.shards import SHARD_INDEX, WrittenShards, write_shards
 from kaa.errors import KaaError
 from kaa.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from kaa.host.files import write_atomic
@@ -35,12 +37,8 @@ from kaa.host.locks import file_lock
 from kaa.models.artifact import parse_file_name
 from kaa.models.match_spec import MatchSpec
 from kaa.models.package_info import IndexJson
+from kaa.models.repodata import parse_repodata
 from kaa.models.subdir import is_well_formed
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    import zstandard
 
 Json: TypeAlias = dict[str, Any]
 
@@ -74,6 +72,8 @@ class IndexedSubdir:
     packages: int
     read: int
     left_out: tuple[LeftOut, ...]
+    shards: WrittenShards | None = None
+    """What was done about its sharded form, where it has one."""
 
 
 class NoChannelFolder(KaaError):
@@ -115,10 +115,12 @@ def index_channel(
     reporter: Reporter = silent,
     workers: int | None = None,
     verify: bool = False,
+    shards: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> tuple[IndexedSubdir, ...]:
     """Write the index of every subdir of the channel in `folder` (or of `subdirs`, and noarch).
 
+    With `shards` the sharded form is written, too; a subdir that has one keeps it, and it is never left behind.
     Packages that are left out are in the answer. With `verify` a package that is read is unpacked, too, to see whether
     that is possible. Two processes can index the same folder: one waits for the other.
     """
@@ -126,7 +128,9 @@ def index_channel(
         raise NoChannelFolder(folder)
     wanted = sorted({"noarch", *(find_subdirs(folder) if subdirs is None else subdirs)})
     with file_lock(folder / LOCK_NAME), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        return tuple(_index_subdir(folder / subdir, pool, reporter, clock, verify=verify) for subdir in wanted)
+        return tuple(
+            _index_subdir(folder / subdir, pool, reporter, clock, verify=verify, shards=shards) for subdir in wanted
+        )
 
 
 def find_subdirs(folder: Path) -> list[str]:
@@ -135,7 +139,13 @@ def find_subdirs(folder: Path) -> list[str]:
 
 
 def _index_subdir(
-    folder: Path, pool: ThreadPoolExecutor, reporter: Reporter, clock: Callable[[], float], *, verify: bool
+    folder: Path,
+    pool: ThreadPoolExecutor,
+    reporter: Reporter,
+    clock: Callable[[], float],
+    *,
+    verify: bool,
+    shards: bool,
 ) -> IndexedSubdir:
     started = time.monotonic()
     folder.mkdir(exist_ok=True)
@@ -160,10 +170,14 @@ def _index_subdir(
             except (BadArchive, OSError) as error:
                 left_out.append(LeftOut(path, _reason(error)))
         reporter(StageAdvanced(stage, path.name))
-    _write_index(folder, entries)
+    text = _write_index(folder, entries)
+    written = None
+    if shards or (folder / SHARD_INDEX).exists():
+        exports = {name: entry.run_exports for name, entry in entries.items()}
+        written = write_shards(folder, parse_repodata(text), run_exports=exports, clock=clock)
     _write_cache(folder / CACHE_NAME, entries, now)
     reporter(StageFinished(stage, time.monotonic() - started))
-    return IndexedSubdir(folder.name, len(entries), len(fresh) - len(left_out), tuple(left_out))
+    return IndexedSubdir(folder.name, len(entries), len(fresh) - len(left_out), tuple(left_out), written)
 
 
 def _reason(error: BadArchive | OSError) -> str:
@@ -329,12 +343,13 @@ def _with_first_seen(entry: Entry, first_seen: Mapping[str, int], now: float) ->
 # -- the files that are served ----------------------------------------------------------------------------------------
 
 
-def _write_index(folder: Path, entries: Mapping[str, Entry]) -> None:
+def _write_index(folder: Path, entries: Mapping[str, Entry]) -> bytes:
     text = msgspec.json.encode(repodata(folder.name, entries), order="sorted") + b"\n"
     # The compressed file first: clients that see the new plain one must not find an old compressed one.
-    write_atomic(folder / "repodata.json.zst", _compressed(text))
+    write_atomic(folder / "repodata.json.zst", Compressor(ZSTD_LEVEL).compress(text))
     write_atomic(folder / "repodata.json", text)
     write_atomic(folder / "run_exports.json", msgspec.json.encode(_run_exports(folder.name, entries), order="sorted"))
+    return text
 
 
 def repodata(subdir: str, entries: Mapping[str, Entry]) -> Json:
@@ -369,12 +384,3 @@ def _run_exports(subdir: str, entries: Mapping[str, Entry]) -> Json:
         section = "packages.conda" if name.endswith(".conda") else "packages"
         document[section][name] = {"run_exports": entry.run_exports}
     return document
-
-
-def _compressed(content: bytes) -> bytes:
-    if sys.version_info >= (3, 14):
-        stream = BytesIO()
-        with zstd.ZstdFile(stream, "wb", level=ZSTD_LEVEL) as writer:
-            writer.write(content)
-        return stream.getvalue()
-    return zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).compress(content)

@@ -39,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="index this one, and noarch; may be repeated",
     )
     index.add_argument("--verify", action="store_true", help="unpack every package, to see whether that is possible")
+    index.add_argument(
+        "--shards",
+        action="store_true",
+        help="write sharded repodata, too, so that clients fetch only the packages that they look at; a channel that "
+        "has it keeps it, also without this flag",
+    )
     add_output(index)
     index.set_defaults(perform=index_folder)
 
@@ -54,7 +60,11 @@ def index_folder(arguments: argparse.Namespace, session: Session) -> int:
         if not is_well_formed(subdir):
             raise ArgumentsMissing(f"{subdir} is not the name of a platform", hints=("a name such as linux-64",))
     indexed = index_channel(
-        Path(arguments.folder), subdirs=arguments.subdirs, reporter=session.reporter, verify=arguments.verify
+        Path(arguments.folder),
+        subdirs=arguments.subdirs,
+        reporter=session.reporter,
+        verify=arguments.verify,
+        shards=arguments.shards,
     )
     if session.config.json:
         print_json([_described(subdir) for subdir in indexed])
