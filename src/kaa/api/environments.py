@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from kaa.api.session import Session
 from kaa.config.values import solve_options
@@ -106,8 +108,7 @@ KEPT_IN_ROOT = frozenset({"pkgs", "envs", "condabin", ".condarc", "condarc", "co
 """What may lie in a root prefix before it is an environment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeOptions:
+class ChangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a user may say about a change besides the packages."""
 
     no_deps: bool = False

@@ -21,10 +21,12 @@ from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.models.virtual_package import VirtualPackage
 from kaa.solver.candidates import ABSENT, Ask, CandidateGroup, CandidateSource, Need, RecordGroup
+from kaa.solver.cutoffs import Cutoffs
 from kaa.solver.incompatibility import Implication, Incompatibility
+from kaa.solver.left_out import left_out
 from kaa.solver.ranges import Ranges
 from kaa.solver.reasons import Conditional, Constrains, Depends, Pinned, Unreadable
-from kaa.solver.request import ChannelPriority
+from kaa.solver.request import ChannelPriority, OnHand
 from kaa.solver.search import Search
 from kaa.solver.states import NameStates, Query, query_of, read_rest
 
@@ -75,6 +77,9 @@ class World(msgspec.Struct):
     any_channel: Collection[str] = ()
     """Names for which a request names a channel: that beats strict priority."""
     ranges: Ranges = msgspec.field(default_factory=Ranges)
+    cutoffs: Cutoffs = Cutoffs()
+    on_hand: OnHand | None = None
+    """If there is one, nothing else may be chosen."""
     known: dict[str, NameStates] = msgspec.field(default_factory=dict)
     """The states of names that were asked for before."""
 
@@ -83,6 +88,10 @@ class World(msgspec.Struct):
         self.ranges = other.ranges
         moved = set(self.any_channel) ^ set(other.any_channel)
         same = self.channel_priority == other.channel_priority
+        if same and not moved:
+            # Both learn what either of them comes to know.
+            self.known = other.known
+            return
         self.known = {
             name: states
             for name, states in other.known.items()
@@ -141,6 +150,9 @@ class Opening:
         self._extras: dict[int, tuple[str, str]] = {}
         self._not_yet_loaded: dict[str, None] = {}
         self._pins: dict[str, list[MatchSpec]] = {}
+        self._leaves_out = world.cutoffs.are_any or world.on_hand is not None
+        self.left_out: dict[int, int] = {}
+        """By name the candidates that may not be chosen, for reasons that stand in facts of the search."""
 
     # Names
 
@@ -193,10 +205,18 @@ class Opening:
                 implication.resolve(self._rows(implication, states, rows))
                 self.search.fresh.append(implication)
         self.search.touch(number)
+        if self._leaves_out and not name.startswith("__"):
+            self._leave_out(number, states)
         for pin in self._pins.get(name, ()):
             self._hold_pin(number, pin)
         for waiting in self._waiting.pop(name, ()):
             self._advance(waiting)
+
+    def _leave_out(self, number: int, states: NameStates) -> None:
+        world = self.world
+        for refused, reason in left_out(states, world.cutoffs, world.on_hand, world.installed.get(states.name)):
+            self.left_out[number] = self.left_out.get(number, 0) | refused
+            self.search.add_incompatibility(Incompatibility({number: refused}, reason))
 
     def pin(self, pins: Iterable[MatchSpec]) -> None:
         """Pins hold for names as soon as they are loaded; call it before anything is."""

@@ -159,6 +159,10 @@ class Preference:
         ties = self._first_ties(states, allowed, lowest)
         if len(ties) == 1 and not ties[0].allowed & (ties[0].allowed - 1):
             return ties[0].allowed
+        left_out = self.opening.left_out.get(number)
+        if left_out:
+            for tie in ties:
+                tie.everything &= ~left_out
         return self._newest(self._with_best_dependencies(ties))
 
     def _first_ties(self, states: NameStates, allowed: int, lowest: bool) -> list[Tie]:
@@ -229,9 +233,10 @@ class Preference:
     def _highest_of_text(self, name: str, text: str) -> Highest:
         key = (name, text)
         if key not in self._highest:
-            states = self.opening.states(self.opening.number_of(name))
+            number = self.opening.number_of(name)
+            states = self.opening.states(number)
             try:
-                matching = states.matching_rest(text)
+                matching = states.matching_rest(text) & ~self.opening.left_out.get(number, 0)
             except InvalidText:
                 matching = 0
             best: Highest = None

@@ -51,6 +51,13 @@ def remaining(
     return [record for name, record in records.items() if name not in gone]
 
 
+def needed_by(records: Iterable[RepoDataRecord], names: Iterable[str]) -> set[str]:
+    """The names of the records without which those of these names cannot be."""
+    by_name = {record.name: record for record in records}
+    named = {name for name in names if name in by_name}
+    return reach(named, {name: needed_names(record, by_name) for name, record in by_name.items()}) - named
+
+
 def needed_names(record: RepoDataRecord, records: dict[str, RepoDataRecord]) -> set[str]:
     """The installed names that a record cannot do without."""
     names = {name_of(text) for text in record.depends if "when" not in text or is_active(text, records)}

@@ -8,7 +8,7 @@ from kaa.models.graph import RecordGraph
 from kaa.solver.candidates import CandidateSource
 from kaa.solver.contradiction import explain_contradiction
 from kaa.solver.failures import TimeLimitReached
-from kaa.solver.removal import remaining, select_installed
+from kaa.solver.removal import needed_by, remaining, select_installed
 from kaa.solver.request import SolveRequest
 from kaa.solver.search import NoSolution
 from kaa.solver.solution import Solution, Why
@@ -31,7 +31,25 @@ def solve(request: SolveRequest, source: CandidateSource, *, clock: Callable[[],
         solution = solving.solve()
     except NoSolution as error:
         raise explain_contradiction(solving, error.proof, check) from None
+    if request.update_deps:
+        solution = with_dependencies_updated(solving, solution, check)
     return without_requested(request, solution) if request.only_deps else solution
+
+
+def with_dependencies_updated(solving: Solving, solution: Solution, check: Callable[[], None]) -> Solution:
+    """A solution in which what the named packages need is brought up to date as well.
+
+    What they need is known when they are chosen, and may change with what they need: it is solved again until nothing
+    new comes up.
+    """
+    needed = needed_by(solution.records, solving.named)
+    while needed - set(solving.needed):
+        solving = Solving(
+            solving.request, solving.source, check, world=solving.world, needed=needed | set(solving.needed)
+        )
+        solution = solving.solve()
+        needed = needed_by(solution.records, solving.named)
+    return solution
 
 
 def solve_removal(request: SolveRequest) -> Solution:

@@ -2,16 +2,17 @@
 
 Every spec of a request is a fact that has to hold, and everything softer is a list of wishes, tried in order:
 
-    python keeps its version (or, when all is updated, its minor version), unless a job names it
+    python keeps its version (or, when it is updated along with others, its minor version), unless a job names it
     what is installed stays there, in some version
     what was named is installed: the installed record if that will do, the best candidate for an update
+    what is brought up to date besides gets its best candidate
     everything else that is installed stays as it is
     what is needed besides gets its best candidate, those with the fewest candidates left first
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 from kaa.models.graph import RecordGraph
 from kaa.models.match_spec import MatchSpec
@@ -41,11 +42,14 @@ class Solving:
         *,
         world: World | None = None,
         only: Collection[Requested | Pinned] | None = None,
+        needed: Collection[str] = (),
     ) -> None:
         self.request = request
         self.source = source
         self.only = only
         """The facts that count, to find out which of them matter; None for all."""
+        self.needed = needed
+        """Names that the named packages are known to need, when those are to be updated, too."""
         self.removed = select_installed(request.remove, request.installed, job="remove")
         self.installed = {
             record.name: record
@@ -55,15 +59,20 @@ class Solving:
         self.jobs = [*request.install, *request.update]
         self.named = {name_in(spec): None for spec in self.jobs}
         self.updated = {name_in(spec) for spec in request.update}
+        self.direct: Collection[str] = self.named
+        """What is asked for itself, for the strategy "lowest-direct"."""
         missing = [spec for spec in request.update if spec.name not in self.installed]
         if missing:
             raise NotInstalledForUpdate(missing, job="update")
+        self.held = self._held_history()
         self.world = World(
             source,
             request.options.channel_priority,
             {package.name: package for package in request.virtual_packages},
             self.installed,
-            {name_in(spec) for spec in self.jobs if spec.channel is not None},
+            {name_in(spec) for spec in (*self.jobs, *self.held) if spec.channel is not None},
+            cutoffs=request.options.cutoffs,
+            on_hand=request.on_hand,
         )
         if world is not None:
             self.world.share(world)
@@ -86,9 +95,8 @@ class Solving:
     def _ask(self) -> None:
         opening = self.opening
         opening.pin(pin for pin in self.request.pins if self._counts(Pinned(pin)))
-        held = self._held_history()
         if self.only is None:
-            opening.load([*self.named, *(spec.name for spec in held if spec.name is not None), *self.installed])
+            opening.load([*self.named, *self.installed])
             self._check_that_all_exist()
         else:
             opening.load([name_in(fact.spec) for fact in self.only])
@@ -96,7 +104,7 @@ class Solving:
             self._require(spec, "install")
         for spec in self.request.update:
             self._require(spec, "update")
-        for spec in held:
+        for spec in self.held:
             self._require(spec, "history")
         for name in self.removed:
             number = opening.number_of(name)
@@ -106,7 +114,7 @@ class Solving:
         if self.request.freeze_installed:
             self._freeze()
         if self.only is None:
-            self._wish(held)
+            self._wish()
         else:
             self.preference.wish(Wish(opening.number_of(name_in(fact.spec))) for fact in self.only)
 
@@ -114,12 +122,18 @@ class Solving:
         return self.only is None or fact in self.only
 
     def _held_history(self) -> list[MatchSpec]:
-        """The specs of earlier requests that still hold: what is installed meets them, and no job names it."""
-        return [
-            spec
-            for spec in self.request.history
-            if spec.name in self.installed and spec.name not in self.named and spec.matches(self.installed[spec.name])
-        ]
+        """The specs of earlier requests that still hold: what is installed meets them, and no job replaces them.
+
+        Of what is updated they hold no version and no build.
+        """
+        requested = {spec.name for spec in self.request.install}
+        held = []
+        for spec in self.request.history:
+            record = self.installed.get(spec.name or "")
+            if record is not None and record.name not in requested and spec.matches(record):
+                is_updated = self.request.update_all or record.name in self.updated or record.name in self.needed
+                held.append(without_version(spec) if is_updated else spec)
+        return held
 
     def _require(self, spec: MatchSpec, job: Job) -> None:
         reason = Requested(spec, job)
@@ -163,28 +177,27 @@ class Solving:
 
     # What is wished for
 
-    def _wish(self, held: Sequence[MatchSpec]) -> None:
+    def _wish(self) -> None:
         number_of = self.opening.number_of
         everything = self.request.update_all
         wishes: list[Wish] = []
+        fresh = {*self.needed, *self.request.refresh, *(self.installed if everything else ())}
         keep = {name: self._installed_state(name) for name in self.installed}
         if PYTHON in keep and PYTHON not in self.named:
             wishes.append(Wish(number_of(PYTHON), self._same_minor(self.installed[PYTHON])))
-            if not everything:
+            if PYTHON not in fresh:
                 wishes.append(Wish(number_of(PYTHON), keep[PYTHON]))
-        earlier = list(dict.fromkeys(spec.name for spec in held if spec.name is not None))
+        earlier = [name for name in dict.fromkeys(map(name_in, self.held)) if name not in self.named]
         kept = [*earlier, *(name for name in keep if name not in earlier and name not in self.named)]
         wishes += [Wish(number_of(name), self._present(name)) for name in kept]
         for name in self.named:
             if name in keep and name not in self.updated and not everything:
                 wishes.append(Wish(number_of(name), keep[name]))
             wishes.append(Wish(number_of(name)))
-        if everything:
-            wishes += [Wish(number_of(name)) for name in earlier]
-        else:
-            wishes += [Wish(number_of(name), keep[name]) for name in kept]
+        wishes += [Wish(number_of(name)) for name in (earlier if everything else kept) if name in fresh]
+        wishes += [Wish(number_of(name), keep[name]) for name in kept if name not in fresh]
         self.preference.wish(wishes)
-        self.preference.mark_direct(number_of(name) for name in self.named)
+        self.preference.mark_direct(number_of(name) for name in self.direct)
 
     def _installed_state(self, name: str) -> int:
         return self.opening.states(self.opening.number_of(name)).find(self.installed[name])
@@ -223,7 +236,7 @@ class Solving:
         for name in self.named:
             number = self.opening.number_of(name)
             states = self.opening.states(number)
-            allowed = states.universe & ~ABSENT
+            allowed = states.universe & ~ABSENT & ~self.opening.left_out.get(number, 0)
             for spec in self.jobs:
                 if spec.name == name:
                     allowed &= states.matching(query_of(spec))
@@ -235,6 +248,18 @@ class Solving:
             kept = self._installed_state(name) if name in self.installed and name not in self.updated else 0
             chosen[name] = states.record(kept & allowed or self.preference.best(number, allowed))
         return chosen
+
+
+def without_version(spec: MatchSpec) -> MatchSpec:
+    """What a spec asks for beyond a version: where a package comes from, extras and flags."""
+    return MatchSpec(
+        name=spec.name,
+        channel=spec.channel,
+        subdir=spec.subdir,
+        extras=spec.extras,
+        flags=spec.flags,
+        credentials=spec.credentials,
+    )
 
 
 def exact_spec(record: RepoDataRecord) -> MatchSpec:

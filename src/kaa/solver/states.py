@@ -19,7 +19,16 @@ from kaa.models.record import RepoDataRecord
 from kaa.models.string_match import StringMatch
 from kaa.models.version import Version
 from kaa.models.version_spec import VersionSpec
-from kaa.solver.candidates import Ask, CandidateGroup, Need, decode_needs, decode_numbers, decode_texts, pack, read_plain
+from kaa.solver.candidates import (
+    Ask,
+    CandidateGroup,
+    Need,
+    decode_needs,
+    decode_numbers,
+    decode_texts,
+    pack,
+    read_plain,
+)
 from kaa.solver.ranges import EVERYTHING, Ranges
 
 
@@ -254,6 +263,15 @@ class Part:
         if self._timestamps is None:
             self._timestamps = decode_numbers(self.columns.timestamps)
         return self._timestamps[position]
+
+    def dists(self) -> list[str]:
+        """The dist strings of the candidates (CEP 26)."""
+        found: list[str] = []
+        builds = self._build_texts()
+        for run, version in enumerate(self._version_texts()):
+            for build in builds[self._starts[run] : self._starts[run + 1]]:
+                found.append(f"{self.group.name}-{version}-{build}")
+        return found
 
     def too_new(self, cutoff: int) -> int:
         """The candidates that were not on offer yet at a time, and those of which no time is known (see `cutoffs`)."""
