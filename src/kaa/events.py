@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class StageStarted:
+
+class StageStarted(msgspec.Struct, frozen=True):
     """A named part of the work begins: "Reading channels", "Solving", "Downloading", "Linking" and the like."""
 
     stage: str
@@ -16,61 +16,53 @@ class StageStarted:
     """How many units (`StageAdvanced`) the stage has, when that is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageAdvanced:
+class StageAdvanced(msgspec.Struct, frozen=True):
     """One unit of a stage is done; `what` names it (a package, a channel)."""
 
     stage: str
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class StageFinished:
+class StageFinished(msgspec.Struct, frozen=True):
     """A stage ended after `seconds` of wall time."""
 
     stage: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadStarted:
+class DownloadStarted(msgspec.Struct, frozen=True):
     """A download begins; `size` is in bytes when known. `what` never holds credentials."""
 
     what: str
     size: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class BytesReceived:
+class BytesReceived(msgspec.Struct, frozen=True):
     """`count` more bytes of the download `what` have come."""
 
     what: str
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadFinished:
+class DownloadFinished(msgspec.Struct, frozen=True):
     """The download `what` is complete and verified."""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """Something worth knowing that changes nothing: a record left out, a link that fell back to a copy."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(msgspec.Struct, frozen=True):
     """Something that a user should act on some day; the work goes on."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PackageMessage:
+class PackageMessage(msgspec.Struct, frozen=True):
     """Text that a package's link script left for the user."""
 
     package: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kaa.transaction.scripts import LinkScriptFailed, printable, script_path
 from tests.channels import File, Package

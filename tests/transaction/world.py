@@ -7,10 +7,11 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from kaa.archive.extract import extract
 from kaa.events import Event, Note, PackageMessage, Warned
@@ -94,7 +95,7 @@ class World:
         self, transaction: Transaction, *, checkpoint: Callable[[str], None] = nothing, **changes: object
     ) -> None:
         """Execute a transaction; `changes` are link options."""
-        options = replace(self.options, **changes)  # type: ignore[arg-type]
+        options = replace(self.options, **changes)
         execute(transaction, self.extracted, options, self.events.append, checkpoint=checkpoint)
 
     def install(

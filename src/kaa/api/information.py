@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kaa.api.session import Session
 from kaa.host.files import is_writable
 from kaa.models.virtual_package import VirtualPackage
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(msgspec.Struct, frozen=True):
     """Where kaa lives, what it works with, and what it assumes of the target platform."""
 
     subdir: str

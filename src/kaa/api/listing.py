@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kaa.api.session import Session
 from kaa.host.files import is_writable
@@ -14,8 +15,7 @@ from kaa.prefix.python_packages import PythonDistribution, find_distributions
 from kaa.prefix.state import is_frozen
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentContent:
+class EnvironmentContent(msgspec.Struct, frozen=True):
     """The packages of an environment, by name, and what pip put beside them."""
 
     prefix: Path
@@ -23,8 +23,7 @@ class EnvironmentContent:
     pip: tuple[PythonDistribution, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentSummary:
+class EnvironmentSummary(msgspec.Struct, frozen=True):
     """An environment as lists show it; times are in seconds since the epoch."""
 
     prefix: Path

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kaa.api.execution import execute
 from kaa.api.session import Session
@@ -25,8 +26,7 @@ class EnvironmentInUse(KaaError):
         super().__init__(f"{prefix} is not removed: {reason}", hints=(hint,))
 
 
-@dataclass(frozen=True, slots=True)
-class RemovalPlan:
+class RemovalPlan(msgspec.Struct, frozen=True):
     """An environment that goes: its packages, and the files in it that belong to none."""
 
     transaction: Transaction

@@ -11,9 +11,10 @@ import errno
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from kaa.archive.read import open_package
 from kaa.archive.tar import DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK, Damaged, Member, TarReader
@@ -37,8 +38,7 @@ MAX_LINKS_FOLLOWED = 40
 """A path with more links in it than this leads nowhere on any system."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extracted:
+class Extracted(msgspec.Struct, frozen=True):
     """What was unpacked; `case_clashes` are pairs of paths that are one path on some systems of the package."""
 
     files: int

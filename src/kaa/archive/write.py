@@ -16,9 +16,10 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias
+
+import msgspec
 
 from kaa.archive.extract import EARLIEST, LATEST, MADE_BY_THE_CLIENT
 from kaa.host.files import current_umask
@@ -36,24 +37,21 @@ _LARGE = 1 << 30
 _ZIP_TIME = (1980, 1, 2, 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(msgspec.Struct, frozen=True):
     """A file of the disk that goes into a package; `mode` None takes the file's own."""
 
     path: Path
     mode: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceBytes:
+class SourceBytes(msgspec.Struct, frozen=True):
     """Content that goes into a package as a file."""
 
     content: bytes
     mode: int = 0o644
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLink:
+class SourceLink(msgspec.Struct, frozen=True):
     """A symbolic link that goes into a package."""
 
     target: str

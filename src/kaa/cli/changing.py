@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kaa.api.environments import ChangeOptions
 from kaa.api.execution import execute, fetch_packages, missing_packages
@@ -42,8 +43,7 @@ class MixedRequest(KaaError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What the words and files of a command line ask for: specs, or packages by address."""
 
     specs: tuple[MatchSpec, ...] = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from kaa.api.environments import ChangeOptions, EnvironmentExists, plan_create, plan_explicit, plan_install
 from kaa.api.explicit import fetch_explicit

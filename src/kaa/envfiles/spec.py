@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.models.match_spec import MatchSpec
@@ -22,8 +23,7 @@ class InvalidEnvironmentFile(KaaError, ValueError):
         super().__init__(f"{place}: {reason}" if place else reason, hints=hints)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnvironmentSpec:
+class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Names, channels and specs of one environment, before anything is solved."""
 
     name: str | None = None
@@ -36,7 +36,7 @@ class EnvironmentSpec:
     specs: tuple[MatchSpec, ...] = ()
     pip: tuple[str, ...] = ()
     """Lines of pip's requirements format, installed with pip afterwards."""
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict)
     platforms: tuple[str, ...] = ()
     unknown_keys: tuple[str, ...] = ()
     """Top-level keys that mean nothing here; a reader may be told."""

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from kaa.envfiles.spec import InvalidEnvironmentFile
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
@@ -27,8 +28,7 @@ _PLATFORM = re.compile(r"#\s*platform:\s*(\S+)\s*")
 _TRAILING_COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
-@dataclass(frozen=True, slots=True)
-class ExplicitEntry:
+class ExplicitEntry(msgspec.Struct, frozen=True):
     """One package of an explicit list; `location` is its URL or path, without the hash."""
 
     location: str
@@ -41,8 +41,7 @@ class ExplicitEntry:
         return f"{self.location}#{self.md5}" if self.md5 else self.location
 
 
-@dataclass(frozen=True, slots=True)
-class TextSpecs:
+class TextSpecs(msgspec.Struct, frozen=True):
     """What a text file asks for: specs to solve, or the packages of an explicit list."""
 
     specs: tuple[MatchSpec, ...] = ()

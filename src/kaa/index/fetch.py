@@ -12,10 +12,10 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from kaa.errors import KaaError
@@ -50,8 +50,7 @@ class ChannelUnreachable(KaaError):
         super().__init__(f"the channel {channel} cannot be read: {cause.message}", hints=hints)
 
 
-@dataclass(frozen=True, slots=True)
-class IndexSettings:
+class IndexSettings(msgspec.Struct, frozen=True):
     """How repodata is kept up to date."""
 
     offline: bool = False
@@ -76,8 +75,7 @@ def is_fresh(state: CacheState, settings: IndexSettings, now: float) -> bool:
     return 0 <= now - state.checked < seconds
 
 
-@dataclass(frozen=True, slots=True)
-class _Downloaded:
+class _Downloaded(msgspec.Struct, frozen=True):
     """A document that has come, in a temporary file."""
 
     path: Path
@@ -86,13 +84,11 @@ class _Downloaded:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _NotModified:
+class _NotModified(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _NotThere:
+class _NotThere(msgspec.Struct, frozen=True):
     status: int
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.events import Event, Reporter, StageAdvanced, StageFinished, StageStarted, Warned, silent
@@ -148,8 +149,7 @@ def open_index(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(msgspec.Struct, frozen=True):
     channel: Channel
     subdir: str
     source: SubdirSource

@@ -18,7 +18,6 @@ import mmap
 import struct
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
@@ -54,8 +53,7 @@ class Directory(msgspec.Struct, frozen=True, array_like=True):
     lengths: list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True):
     """Where the parts of an index file end."""
 
     body: int

@@ -8,9 +8,10 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from kaa.events import Note, Reporter
 from kaa.index.decompress import read_document
@@ -27,8 +28,7 @@ from kaa.net.transport import HostUnreachable, IncompleteBody
 _ATTEMPTS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(msgspec.Struct, frozen=True):
     """There is no such subdir, as far as can be told; `reason` is for people."""
 
     reason: str
@@ -36,8 +36,7 @@ class Absent:
     """True: kaa works offline, and nothing of the subdir is on this machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """An index, and the columns kept beside it."""
 
     index: SubdirIndex
@@ -57,15 +56,14 @@ class SubdirSource(Protocol):
         """The index anew, after the one that was handed out proved to be damaged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(msgspec.Struct, frozen=True):
     """Makes the sources of subdirs that share a cache and a client."""
 
     directory: Path
     client: HttpClient
     settings: IndexSettings
     reporter: Reporter
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    turn: threading.Lock = msgspec.field(default_factory=threading.Lock)
     """Held while an index is built: two at once take twice the memory, and no less time."""
 
     def source(self, channel: Channel, subdir: str) -> SubdirSource:

@@ -10,7 +10,8 @@ ArtifactName(name='zlib', version='1.3.1', build='hb9d3cd8_2', extension='.conda
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from kaa.models.invalid_text import InvalidText
 from kaa.models.version import InvalidVersion, check_version
@@ -46,8 +47,7 @@ class InvalidPackageName(InvalidArtifactName):
     noun = "package name"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ArtifactName:
+class ArtifactName(msgspec.Struct, frozen=True, order=True):
     """The parts of a package's file name; `extension` begins with a dot."""
 
     name: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec_brackets import InvalidMatchSpec, closing_bracket
@@ -31,8 +32,7 @@ class InvalidCondition(InvalidText):
     noun = "condition"
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(msgspec.Struct, frozen=True):
     """True when the solution holds a package, or the platform a virtual one, that matches."""
 
     spec: MatchSpec
@@ -49,8 +49,7 @@ class Leaf:
         yield self.spec
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(msgspec.Struct, frozen=True):
     """True when all parts are."""
 
     parts: tuple[Condition, ...]
@@ -68,8 +67,7 @@ class And:
             yield from part.specs()
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(msgspec.Struct, frozen=True):
     """True when one of the parts is."""
 
     parts: tuple[Condition, ...]

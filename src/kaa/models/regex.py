@@ -10,8 +10,9 @@ True
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from kaa.models.invalid_text import InvalidText
 
@@ -35,8 +36,7 @@ class InvalidRegex(InvalidText):
     noun = "regular expression"
 
 
-@dataclass(frozen=True, slots=True)
-class Characters:
+class Characters(msgspec.Struct, frozen=True):
     """One character out of a set; `categories` are letters as in `\\d`, upper-case ones exclude."""
 
     singles: frozenset[str] = frozenset()
@@ -55,25 +55,21 @@ class Characters:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(msgspec.Struct, frozen=True):
     parts: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     parts: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(msgspec.Struct, frozen=True):
     part: Node
     least: int
     most: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(msgspec.Struct, frozen=True):
     """`^` or `$`."""
 
     mark: str
@@ -84,8 +80,7 @@ Node: TypeAlias = Characters | Sequence | Choice | Repeat | Anchor
 ANYTHING = Characters(frozenset("\n"), negated=True)
 
 
-@dataclass(slots=True)
-class Step:
+class Step(msgspec.Struct):
     """One step of the program: pass over a character or an anchor, or just go on to all of `following`."""
 
     test: Characters | Anchor | None

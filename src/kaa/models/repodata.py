@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -72,8 +71,7 @@ class RepoDataInfo(msgspec.Struct, frozen=True, kw_only=True):
     repodata_version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """Records of one archive format and one revision of the format of records.
 
     Keys are file names; in revision 3 and later they lack the extension (`has_extension` is False).

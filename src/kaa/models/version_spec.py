@@ -21,8 +21,9 @@ import operator
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
+
+import msgspec
 
 from kaa.models.invalid_text import InvalidText
 from kaa.models.regex import InvalidRegex
@@ -179,8 +180,7 @@ def find_doubt(text: str) -> Doubt | None:
     return parser.doubts[0] if parser.doubts else None
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(msgspec.Struct, frozen=True):
     """An operator and a version; `=` is fuzzy, `!=.*` its opposite."""
 
     operator: str
@@ -215,8 +215,7 @@ class Clause:
         return bisect_right(self.bounds(), version.key) % 2 == 1
 
 
-@dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(msgspec.Struct, frozen=True):
     """A lone star."""
 
     def __str__(self) -> str:
@@ -229,8 +228,7 @@ class Anything:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class TextClause:
+class TextClause(msgspec.Struct, frozen=True):
     """A glob or a regular expression on the text of a version."""
 
     pattern: StringMatch
@@ -246,8 +244,7 @@ class TextClause:
         return self.pattern.matches(version.text) != self.negated
 
 
-@dataclass(frozen=True, slots=True)
-class AllOf:
+class AllOf(msgspec.Struct, frozen=True):
     """Clauses joined by a comma."""
 
     parts: tuple[Tree, ...]
@@ -262,8 +259,7 @@ class AllOf:
         return all(part.matches(version) for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(msgspec.Struct, frozen=True):
     """Clauses joined by a bar."""
 
     parts: tuple[Tree, ...]

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.models.record import RepoDataRecord
@@ -59,8 +60,7 @@ class InvalidOverride(KaaError, ValueError):
         )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class VirtualPackage:
+class VirtualPackage(msgspec.Struct, frozen=True, order=True):
     """A name with two leading underscores, a version and a build string."""
 
     name: str

@@ -13,9 +13,10 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.events import Note, Reporter, silent
@@ -128,14 +129,16 @@ class UnsupportedScheme(KaaError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A whole answer; `headers` have lower-case names, `content` is empty for 304."""
 
     url: str
     status: int
     headers: Mapping[str, str]
-    content: bytes = field(repr=False)
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"Document({self.url!r}, status={self.status}, {len(self.content)} bytes)"
 
 
 class HttpClient:

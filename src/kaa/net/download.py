@@ -12,9 +12,10 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.events import BytesReceived, DownloadFinished, DownloadStarted, Note, Reporter, silent
@@ -94,8 +95,7 @@ class DiskFull(CannotWrite):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(msgspec.Struct, frozen=True):
     """What is known of a file beforehand; sha256 counts before md5."""
 
     sha256: str | None = None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Proxies:
+class Proxies(msgspec.Struct, frozen=True):
     """Proxies by `scheme://host`, scheme, `all://host` or `all`; `no_proxy` lists the hosts that need none.
 
     >>> Proxies({"https": "http://proxy:3128"}, ("localhost", ".lan")).find("https://conda.example/x")
@@ -19,8 +19,12 @@ class Proxies:
     >>> Proxies({"https": "http://proxy:3128"}, ("localhost", ".lan")).find("https://mirror.lan/x")
     """
 
-    by_scheme: Mapping[str, str] = field(default_factory=dict, repr=False)
+    by_scheme: Mapping[str, str] = msgspec.field(default_factory=dict)
     no_proxy: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # The addresses of proxies hold passwords.
+        return f"Proxies({', '.join(self.by_scheme)}; no_proxy={self.no_proxy!r})"
 
     def find(self, url: str) -> str | None:
         """The address of the proxy for a request, None when it goes out directly."""

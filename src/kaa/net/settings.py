@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from kaa import __version__
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpSettings:
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Timeouts are in seconds; what is empty here is taken from the environment where that is customary."""
 
     connect_timeout: float = 9.15
@@ -20,7 +20,7 @@ class HttpSettings:
     """The pause before the first repetition; each later one is twice as long."""
     max_retry_after: float = 60.0
     """The longest pause that a server may ask for."""
-    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxies: Mapping[str, str] = msgspec.field(default_factory=dict)
     """By scheme (`https`), by `scheme://host`, or `all`; as conda's `proxy_servers`."""
     ssl_verify: bool | str = True
     """True: the certificates of the system; False: no check; else the path of a file or directory of certificates."""
@@ -31,3 +31,7 @@ class HttpSettings:
     """How many connections are kept for one host."""
     user_agent: str = f"kaa/{__version__}"
     """The program and its version; nothing about the machine or its user."""
+
+    def __repr__(self) -> str:
+        # The addresses of proxies hold passwords.
+        return f"HttpSettings(offline={self.offline}, ssl_verify={self.ssl_verify!r}, proxies={list(self.proxies)!r})"

@@ -10,10 +10,11 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.models.channel import url_to_path
@@ -112,14 +113,16 @@ class Response(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request as it goes out; `url` and `headers` may hold credentials, `shown` is the address for messages."""
 
     method: str
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    url: str
+    headers: Mapping[str, str]
     shown: str
+
+    def __repr__(self) -> str:
+        return f"Request({self.method!r}, {self.shown!r})"
 
 
 class Transport(Protocol):

@@ -12,8 +12,9 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kaa.archive.temporary import TEMPORARY_SUFFIX
 from kaa.errors import KaaError
@@ -28,16 +29,14 @@ PARTIAL = ".partial"
 TRASH = ".trash"
 
 
-@dataclass(frozen=True, slots=True)
-class Removable:
+class Removable(msgspec.Struct, frozen=True):
     """A file or directory that can go, and the bytes that this gives back."""
 
     path: Path
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class CleanPlan:
+class CleanPlan(msgspec.Struct, frozen=True):
     """What is to be removed, by kind."""
 
     archives: tuple[Removable, ...] = ()

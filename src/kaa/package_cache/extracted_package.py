@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,8 +37,7 @@ class UnreadablePackage(KaaError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractedPackage:
+class ExtractedPackage(msgspec.Struct, frozen=True):
     """An unpacked package; `record` is the one that was asked for, `archive` the file it came from, when still there.
 
     `bytecode_root` is a directory for what is made from the package later, one for all packages of a cache.
@@ -49,8 +47,18 @@ class ExtractedPackage:
     record: RepoDataRecord
     archive: Path | None
     bytecode_root: Path
-    _entries: list[PathEntry] = field(default_factory=list, init=False, repr=False, compare=False)
+    _entries: list[PathEntry] = msgspec.field(default_factory=list)
     """What `paths` has read: the check of a package and its linking both want it, and it is long."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ExtractedPackage) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        return self.directory, self.record, self.archive, self.bytecode_root
 
     def paths(self) -> tuple[PathEntry, ...]:
         """Every path of the package, in its order; all are below the package's root. Read once."""

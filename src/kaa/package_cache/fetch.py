@@ -5,7 +5,6 @@ The fetching itself is `kaa.package_cache.fetching`, which is loaded when someth
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,7 +78,7 @@ def record_of_url(url: str, *, sha256: str | None = None, md5: str | None = None
 
 def _with_own_record(package: ExtractedPackage) -> ExtractedPackage:
     stored = read_record(package.directory) or package.record
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         package,
         record=msgspec.structs.replace(
             stored, channel=package.record.channel, fn=package.record.fn, url=package.record.url

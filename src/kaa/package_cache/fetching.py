@@ -7,14 +7,14 @@ appears complete or not at all, so that where locks do not work nothing worse ha
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from kaa.archive.extract import extract
 from kaa.archive.read import BadArchive
@@ -49,8 +49,7 @@ class Stopped(Exception):
     """Ends a download because another one has failed."""
 
 
-@dataclass(slots=True)
-class Fetching:
+class Fetching(msgspec.Struct):
     """The work of one `ensure`: threads that each bring one package from its address into its directory."""
 
     cache: PackageCache
@@ -59,10 +58,10 @@ class Fetching:
     check: Check
     bare: bool
     stage: str
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _reporting: threading.Lock = field(default_factory=threading.Lock)
+    _stop: threading.Event = msgspec.field(default_factory=threading.Event)
+    _reporting: threading.Lock = msgspec.field(default_factory=threading.Lock)
     # More unpacking threads than processors only take turns with Python's one interpreter lock.
-    _processors: threading.Semaphore = field(
+    _processors: threading.Semaphore = msgspec.field(
         default_factory=lambda: threading.Semaphore(max(1, min(4, os.cpu_count() or 1)))
     )
 
@@ -156,7 +155,7 @@ class Fetching:
         for one, other in unpacked.case_clashes[:3]:
             self._report(Warned(f"{record.dist}: {one} and {other} are one path on {record.subdir}"))
         package = self.cache.package_at(target, record)
-        return dataclasses.replace(package, archive=archive)
+        return msgspec.structs.replace(package, archive=archive)
 
     def _finish(self, made: Path, record: RepoDataRecord, archive: Path) -> None:
         """Complete what was just unpacked, and refuse it when it is not what its own list of files says."""

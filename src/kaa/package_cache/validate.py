@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from kaa.host.hashing import hash_file
 from kaa.models.package_info import PathEntry
@@ -15,8 +16,7 @@ from kaa.package_cache.extracted_package import ExtractedPackage, UnreadablePack
 Check: TypeAlias = Literal["none", "sizes", "hashes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(msgspec.Struct, frozen=True):
     """What is wrong with an unpacked package: the path, and what is the matter with it."""
 
     path: str

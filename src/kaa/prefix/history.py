@@ -14,7 +14,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from kaa.models.match_spec_syntax import name_of
 from kaa.models.prefix_record import PrefixRecord
@@ -30,16 +31,14 @@ INSTALLING = ("update", "install", "create")
 REMOVING = ("remove", "uninstall")
 
 
-@dataclass(frozen=True, slots=True)
-class SpecsLine:
+class SpecsLine(msgspec.Struct, frozen=True):
     """One line `# <action> specs: …`."""
 
     action: str
     specs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(msgspec.Struct, frozen=True):
     """One change of an environment."""
 
     date: str
@@ -55,11 +54,10 @@ class Revision:
     specs: tuple[SpecsLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True):
     """All changes of an environment, oldest first."""
 
-    revisions: tuple[Revision, ...] = field(default=())
+    revisions: tuple[Revision, ...] = msgspec.field(default=())
 
     def requested_specs(self, installed: Iterable[str] | None = None) -> dict[str, str]:
         """Package name → the latest spec that the user asked for it with; names not `installed` are left out."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -55,8 +54,7 @@ class BrokenPrefixRecord(KaaError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(msgspec.Struct, frozen=True):
     """The directory of an environment; every call reads the disk, nothing is remembered."""
 
     path: Path

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from kaa.models.prefix_record import PrefixRecord
 from kaa.prefix.prefix import Prefix
@@ -17,8 +18,7 @@ INFO = "-info"
 """In the path of every metadata directory: `.dist-info`, `.egg-info`."""
 
 
-@dataclass(frozen=True, slots=True)
-class PythonDistribution:
+class PythonDistribution(msgspec.Struct, frozen=True):
     """An installed Python distribution, read from its metadata."""
 
     name: str

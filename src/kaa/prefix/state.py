@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.host.files import write_atomic
@@ -48,8 +49,7 @@ class EnvironmentFrozen(KaaError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenMarker:
+class FrozenMarker(msgspec.Struct, frozen=True):
     """The marker of a frozen environment, and the message of whoever froze it (may be empty)."""
 
     message: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.models.package_info import LinkJson, PathEntry
@@ -63,8 +64,7 @@ class PathAction(NamedTuple):
     mode: int = 0o644
 
 
-@dataclass(frozen=True, slots=True)
-class PackageActions:
+class PackageActions(msgspec.Struct, frozen=True):
     """A package and what is done for each of its paths; no two have the same target."""
 
     record: RepoDataRecord

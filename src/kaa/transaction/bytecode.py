@@ -13,7 +13,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,15 +47,14 @@ class Job(NamedTuple):
     """The name that tracebacks show; python replaces it by the real path when it imports the module."""
 
 
-@dataclass(slots=True)
-class PackageBytecode:
+class PackageBytecode(msgspec.Struct):
     """The bytecode of one package: where it is, and which modules have one."""
 
     directory: Path
     """The directory to link from."""
-    modules: set[str] = field(default_factory=set)
+    modules: set[str] = msgspec.field(default_factory=set)
     """The source paths (within the package) that have bytecode there."""
-    missing: list[str] = field(default_factory=list)
+    missing: list[str] = msgspec.field(default_factory=list)
     """The source paths that are still to be compiled; all of them, or none."""
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.models.prefix_record import PrefixRecord
@@ -22,8 +23,7 @@ UNOWNED = "__unowned__"
 """Stands for a package name in `__clobbers__`; no package can be called so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(msgspec.Struct, frozen=True):
     """A path that two packages bring, or that somebody else's file has (`loser` None)."""
 
     path: str
@@ -52,14 +52,13 @@ class PathConflictError(KaaError):
         super().__init__(f"{len(conflicts)} path(s) {what}:{listed}{more}", hints=tuple(hints))
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """Who gets what, as far as anything is contested."""
 
     conflicts: tuple[Conflict, ...] = ()
-    linked_aside: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    linked_aside: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
     """Package → target → where its new file goes instead."""
-    moves: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    moves: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
     """Installed package → path → path that its file is moved to: aside, or back to its place."""
     shared: frozenset[str] = frozenset()
     """Paths of removed packages that a package which stays has, too: they are not removed."""
@@ -67,8 +66,7 @@ class Settlement:
     """Targets of symbolic links that other packages use as directories: they are made first."""
 
 
-@dataclass(slots=True)
-class _Claim:
+class _Claim(msgspec.Struct):
     """One package's claim to a path."""
 
     package: str

@@ -7,7 +7,8 @@ the environment's own python. conda puts a compiled launcher there instead; kaa 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.models.subdir import is_windows
@@ -50,8 +51,7 @@ class InvalidEntryPoint(KaaError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class EntryPoint:
+class EntryPoint(msgspec.Struct, frozen=True):
     """A command and the function behind it."""
 
     command: str
@@ -59,8 +59,7 @@ class EntryPoint:
     function: str
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """A program to be written: its path below the prefix, its type in `paths_data`, and its text."""
 
     path: str

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
+
+import msgspec
 
 from kaa.models.graph import RecordGraph
 from kaa.models.match_spec_syntax import name_of
@@ -22,23 +23,20 @@ PathConflict: TypeAlias = Literal["clobber", "warn", "prevent"]
 SafetyChecks: TypeAlias = Literal["disabled", "warn", "enabled"]
 
 
-@dataclass(frozen=True, slots=True)
-class Install:
+class Install(msgspec.Struct, frozen=True):
     """A package comes that was not there."""
 
     new: RepoDataRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """Another version, build or source of a package replaces the installed one."""
 
     old: PrefixRecord
     new: RepoDataRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Reinstall:
+class Reinstall(msgspec.Struct, frozen=True):
     """The same package is linked again; `reason` says why."""
 
     old: PrefixRecord
@@ -46,8 +44,7 @@ class Reinstall:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(msgspec.Struct, frozen=True):
     """A package goes."""
 
     old: PrefixRecord
@@ -56,8 +53,7 @@ class Remove:
 Operation: TypeAlias = Install | Change | Reinstall | Remove
 
 
-@dataclass(frozen=True, slots=True)
-class PythonInfo:
+class PythonInfo(msgspec.Struct, frozen=True):
     """The python of an environment as the packages beside it see it; paths are posix, below the prefix."""
 
     version: str
@@ -73,8 +69,7 @@ class PythonInfo:
     """The tag of its bytecode files, `cpython-312`; None where kaa cannot tell (other implementations)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkOptions:
+class LinkOptions(msgspec.Struct, frozen=True):
     """How a transaction is executed."""
 
     path_conflict: PathConflict = "clobber"
@@ -95,7 +90,7 @@ class LinkOptions:
     """The environments.txt in which a new environment is entered; None registers nowhere."""
     channel_name: Callable[[str], str] | None = None
     """The short name of a channel for the history; without it the URL is written."""
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The environment variables that link scripts begin with."""
     interpreter: Path | None = None
     """The program that compiles bytecode, when that is not the environment's own python."""
@@ -104,8 +99,7 @@ class LinkOptions:
     lock_timeout: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """A change of one environment, as a value.
 
     `operations` stand in the order of linking (dependencies first), removals last. Unlinking goes through the old
@@ -120,10 +114,10 @@ class Transaction:
     final: tuple[RepoDataRecord, ...]
     """What it holds afterwards, dependencies first."""
     python: PythonInfo | None
-    requested_specs: Mapping[str, str] = field(default_factory=dict)
+    requested_specs: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Package name → what the user asked for, where that changes."""
     removed_specs: tuple[str, ...] = ()
-    neutered_specs: Mapping[str, str] = field(default_factory=dict)
+    neutered_specs: Mapping[str, str] = msgspec.field(default_factory=dict)
     command: str = ""
 
     @property

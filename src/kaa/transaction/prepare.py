@@ -8,8 +8,9 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.events import Note, Reporter, Warned
@@ -101,19 +102,17 @@ class NotWritable(KaaError):
         )
 
 
-@dataclass(slots=True)
-class Source:
+class Source(msgspec.Struct):
     """An extracted package and what the disk says of its files."""
 
     package: ExtractedPackage
     actions: PackageActions
     directory: str
-    stats: dict[str, os.stat_result] = field(default_factory=dict)
+    stats: dict[str, os.stat_result] = msgspec.field(default_factory=dict)
     """Path within the package → its state."""
 
 
-@dataclass(slots=True)
-class Prepared:
+class Prepared(msgspec.Struct):
     """What is going to be done, checked as far as that is possible."""
 
     sources: list[Source]

@@ -6,7 +6,8 @@ import argparse
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kaa import __version__
 from kaa.api.listing import EnvironmentContent, read_environment
@@ -68,8 +69,7 @@ class InvalidPattern(KaaError):
         self.pattern = pattern
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A line of the list; `record` is None for what pip installed."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from kaa.api.environments import NothingRequested, plan_remove
 from kaa.api.listing import read_environment
