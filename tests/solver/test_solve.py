@@ -138,6 +138,33 @@ def test_builds(records: list[object], expected: str) -> None:
     assert shown_with_builds(ask(source(*records), "a")) == expected  # type: ignore[arg-type]
 
 
+def test_all_that_a_build_asks_of_a_dependency_counts_together() -> None:
+    """The free-threaded build asks for any python, and for one with that name."""
+    where = source(
+        package("a 1 t_0: python; python 3.14.* *_t", timestamp=9),
+        package("a 1 g_0: python; python 3.14.* *_g", timestamp=1),
+        "python 3.14.6 0_g\npython 3.14.3 0_t",
+    )
+    assert shown_with_builds(ask(where, "a")) == "a-1-g_0 python-3.14.6-0_g"
+
+
+def test_a_dependency_under_a_condition_breaks_no_tie() -> None:
+    where = source(
+        package("a 1 x_0: b; b[version='<2',when='c']", timestamp=9), package("a 1 y_0: b", timestamp=1), "b 1\nb 2"
+    )
+    assert shown_with_builds(ask(where, "a")) == "a-1-x_0 b-2-0"
+
+
+def test_a_dependency_is_as_good_as_its_best_candidate_without_features() -> None:
+    where = source(
+        package("a 1 x_0: python >=3.13", timestamp=9),
+        package("a 1 y_0: python 3.13.*", timestamp=1),
+        package("python 3.14 1_t", track_features="free"),
+        "python 3.13 1_g",
+    )
+    assert shown_with_builds(ask(where, "a")) == "a-1-x_0 python-3.13-1_g"
+
+
 def test_among_equals_the_one_with_the_newest_dependencies_wins() -> None:
     where = source(
         package("a 1 py311_0: python 3.11.*; zlib", timestamp=9),

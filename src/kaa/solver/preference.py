@@ -23,7 +23,7 @@ from kaa.solver.candidates import ABSENT, Need
 from kaa.solver.opening import Opening, World
 from kaa.solver.request import SolveOptions
 from kaa.solver.search import Search
-from kaa.solver.states import NameStates, Part
+from kaa.solver.states import NameStates, Part, read_rest
 
 Highest: TypeAlias = tuple[bool, Version] | None
 """Whether the highest version comes without track_features, and that version; None when there is no candidate."""
@@ -63,7 +63,7 @@ class Preference:
         """Undecided names by the number of their states; entries that no longer hold are passed over."""
         self._blocked: dict[int, dict[int, None]] = {}
         """Undecided names that wait for the decision on a name that needs them."""
-        self._highest: dict[tuple[str, str], Highest] = {}
+        self._highest: dict[tuple[str, tuple[str, ...]], Highest] = {}
 
     def wish(self, wishes: Iterable[Wish]) -> None:
         """Add wishes after those that there are."""
@@ -222,30 +222,26 @@ class Preference:
         return ties
 
     def _highest_of(self, name: str, texts: tuple[str, ...]) -> Highest:
-        """The highest version that any of some dependency strings on a name admits."""
-        top: Highest = None
-        for text in texts:
-            highest = self._highest_of_text(name, text)
-            if is_better(highest, top, lowest=False):
-                top = highest
-        return top
-
-    def _highest_of_text(self, name: str, text: str) -> Highest:
-        key = (name, text)
+        """The best version of a name that some dependency strings admit together."""
+        key = (name, texts)
         if key not in self._highest:
             number = self.opening.number_of(name)
             states = self.opening.states(number)
-            try:
-                matching = states.matching_rest(text) & ~self.opening.left_out.get(number, 0)
-            except InvalidText:
-                matching = 0
+            matching = states.universe & ~self.opening.left_out.get(number, 0)
+            for text in texts:
+                try:
+                    # What counts only under a condition says nothing here.
+                    if "[" not in text or read_rest(name, text).when is None:
+                        matching &= states.matching_rest(text)
+                except InvalidText:
+                    matching = 0
             best: Highest = None
             for part in states.parts:
                 for plain, mine in ((True, matching & part.plain), (False, matching & part.mask & ~part.plain)):
                     if mine:
-                        version = part.version_at(part.position_of(mine & -mine))
-                        if best is None or version > best[1]:
-                            best = (plain, version)
+                        found = (plain, part.version_at(part.position_of(mine & -mine)))
+                        if best is None or found > best:
+                            best = found
             self._highest[key] = best
         return self._highest[key]
 
