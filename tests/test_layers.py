@@ -49,7 +49,9 @@ LAZY_IMPORTS = {
     # module → first-party modules that it imports inside a function, for start-up time
     "kaa.cli.main": "the one command that was asked for",
     "kaa": "public names on first use",
+    "kaa.api.environments": "writing a problem file, where somebody asks for one",
     "kaa.net.client": "urllib3 and ssl, when the first request really goes out",
+    "kaa.solver.solve": "explanations and repairs, when there is no solution",
     "kaa.package_cache.fetch": "downloads, archives and their libraries, when a package is missing",
 }
 """Modules that may import kaa's own modules inside functions, and why; at most five."""

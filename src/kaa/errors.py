@@ -30,4 +30,4 @@ class KaaError(Exception):
 
     def fields(self) -> Mapping[str, object]:
         """The facts of this error, for machines."""
-        return {key: value for key, value in vars(self).items() if key not in {"message", "hints"}}
+        return {key: value for key, value in vars(self).items() if key not in {"message", "hints"} and key[0] != "_"}

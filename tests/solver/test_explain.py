@@ -357,7 +357,7 @@ def test_an_error_has_its_facts_for_machines() -> None:
         ask(source(PYTHONS + NUMPYS), "numpy >=2", "python 3.10.*", pins=["numpy <2"])
     assert caught.value.requests == ["numpy>=2"]
     assert caught.value.pins == ["numpy<2"]
-    assert set(caught.value.fields()) == {"requests", "pins", "causes"}
+    assert set(caught.value.fields()) == {"requests", "pins", "causes", "repairs"}
 
 
 def test_only_what_contradicts_each_other_is_named() -> None:

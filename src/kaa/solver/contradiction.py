@@ -7,10 +7,10 @@ be spared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from kaa.solver.explain import explain, facts_of
-from kaa.solver.failures import TimeLimitReached, Unsolvable
+from kaa.solver.explain import facts_of, leaves_of
+from kaa.solver.failures import TimeLimitReached
 from kaa.solver.incompatibility import Incompatibility
 from kaa.solver.reasons import Pinned, Requested
 from kaa.solver.search import NoSolution
@@ -18,12 +18,6 @@ from kaa.solver.solving import Solving
 
 FIRST_LEFT_OUT = ("freeze", "history", "update", "install")
 """Where several contradictions are to be had, the one is told that is about what the user just asked for."""
-
-
-def explain_contradiction(solving: Solving, proof: Incompatibility, check: Callable[[], None]) -> Unsolvable:
-    """The error for a search that found no solution."""
-    smallest, proof = smallest_contradiction(solving, proof, check)
-    return Unsolvable(explain(proof, smallest.opening, solving.jobs), facts_of(proof))
 
 
 def smallest_contradiction(
@@ -54,3 +48,8 @@ def smallest_contradiction(
 def job_of(fact: Requested | Pinned) -> str:
     """The job that a fact comes from; a pin counts as one that was asked for earlier."""
     return fact.job if isinstance(fact, Requested) else "history"
+
+
+def names_in(proof: Incompatibility, names: Sequence[str]) -> list[str]:
+    """The names that a proof is about, by their numbers."""
+    return list(dict.fromkeys(names[number] for leaf in leaves_of(proof) for number in leaf.terms))

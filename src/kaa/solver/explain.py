@@ -18,6 +18,7 @@ from kaa.solver.folding import fold, listed
 from kaa.solver.incompatibility import Implication, Incompatibility
 from kaa.solver.opening import Opening, rows_of
 from kaa.solver.reasons import Conditional, Constrains, Depends, Pinned, Removed, Requested, Unreadable
+from kaa.solver.spelling import override_of, spell
 from kaa.solver.states import NameStates, query_of
 
 MOST_LINES = 40
@@ -352,26 +353,9 @@ WAS_ASKED = {
 }
 
 
-def spell(spec: MatchSpec) -> str:
-    """A spec as people write it."""
-    if spec.name is None or not spec.is_simple or spec.when is not None:
-        return str(spec)
-    if spec.extras:
-        return f"{spec.name}[extras=[{','.join(spec.extras)}]]" if spec.version is None else str(spec)
-    version = "" if spec.version is None else str(spec.version)
-    if spec.build is None:
-        return spec.name + version if version[:1] in "=<>!~" else f"{spec.name} {version}"
-    return str(spec)
-
-
 def reason_of(leaf: Incompatibility) -> object:
     """The reason of a fact, or that of the implication it belongs to."""
     return leaf.reason.reason if isinstance(leaf.reason, Implication) else leaf.reason
-
-
-def override_of(name: str) -> str:
-    """The variable that overrides a virtual package."""
-    return f"CONDA_OVERRIDE_{name.removeprefix('__').upper()}"
 
 
 def drawn(nodes: Iterable[Node]) -> Iterator[str]:

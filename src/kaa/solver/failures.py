@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from kaa.errors import KaaError
 from kaa.models.match_spec import MatchSpec
 from kaa.solver.candidates import ABSENT, CandidateSource
-from kaa.solver.explain import Explanation, spell
 from kaa.solver.folding import listed
 from kaa.solver.reasons import Pinned, Requested
+from kaa.solver.spelling import spell
 from kaa.solver.states import NameStates
+
+if TYPE_CHECKING:
+    from kaa.solver.explain import Explanation
+    from kaa.solver.relaxation import Repair
 
 
 class TimeLimitReached(KaaError):
@@ -29,11 +34,27 @@ class Unsolvable(KaaError):
 
     conda_name = "UnsatisfiableError"
 
-    def __init__(self, explanation: Explanation, facts: Sequence[Requested | Pinned] = ()) -> None:
+    def __init__(
+        self, explanation: Explanation, facts: Sequence[Requested | Pinned] = (), repairs: Sequence[Repair] = ()
+    ) -> None:
         self.requests = list(explanation.requests)
         self.pins = list(explanation.pins)
         self.causes = list(explanation.lines)
-        super().__init__("\n".join([explanation.summary, *explanation.lines]), hints=explanation.hints)
+        self.repairs = tuple(repairs)
+        """Ways out that were tried and work, best first."""
+        self._explanation = explanation
+        self._facts = tuple(facts)
+        hints = (*(repair.sentence for repair in repairs), *explanation.hints)
+        super().__init__("\n".join([explanation.summary, *explanation.lines]), hints=hints)
+
+    @property
+    def facts(self) -> tuple[Requested | Pinned, ...]:
+        """What cannot hold together; no part of it can be spared."""
+        return self._facts
+
+    def with_repairs(self, repairs: Sequence[Repair]) -> Unsolvable:
+        """The same with ways out."""
+        return Unsolvable(self._explanation, self._facts, repairs)
 
 
 class PackagesNotFound(KaaError):
@@ -41,9 +62,27 @@ class PackagesNotFound(KaaError):
 
     conda_name = "PackagesNotFoundInChannelsError"
 
-    def __init__(self, packages: Sequence[str], lines: Sequence[str], hints: tuple[str, ...]) -> None:
-        self.packages = list(packages)
-        super().__init__("\n".join(lines), hints=hints)
+    def __init__(
+        self,
+        specs: Sequence[MatchSpec],
+        lines: Sequence[str],
+        hints: tuple[str, ...],
+        repairs: Sequence[Repair] = (),
+    ) -> None:
+        self.packages = [spell(spec) for spec in specs]
+        self.repairs = tuple(repairs)
+        self._specs = tuple(specs)
+        self._given = hints
+        super().__init__("\n".join(lines), hints=(*(repair.sentence for repair in repairs), *hints))
+
+    @property
+    def specs(self) -> tuple[MatchSpec, ...]:
+        """What was asked for and is not to be had."""
+        return self._specs
+
+    def with_repairs(self, repairs: Sequence[Repair]) -> PackagesNotFound:
+        """The same with ways out."""
+        return PackagesNotFound(self._specs, [self.message], self._given, repairs)
 
 
 class NotInstalled(KaaError):
@@ -110,4 +149,4 @@ def packages_not_found(
             continue
         lines.append(f"No channel offers {spell(spec)}. {what_there_is(states)}")
         hints[f"ask for {name} without a version, or for one of these"] = None
-    return PackagesNotFound([spell(spec) for spec in missing], lines, tuple(hints))
+    return PackagesNotFound(missing, lines, tuple(hints))

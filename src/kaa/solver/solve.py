@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from kaa.models.graph import RecordGraph
 from kaa.solver.candidates import CandidateSource
-from kaa.solver.contradiction import explain_contradiction
-from kaa.solver.failures import TimeLimitReached
+from kaa.solver.failures import PackagesNotFound, TimeLimitReached, Unsolvable
 from kaa.solver.removal import needed_by, remaining, select_installed
 from kaa.solver.request import SolveRequest
 from kaa.solver.search import NoSolution
@@ -15,22 +14,30 @@ from kaa.solver.solution import Solution, Why
 from kaa.solver.solving import Solving
 
 
-def solve(request: SolveRequest, source: CandidateSource, *, clock: Callable[[], float] | None = None) -> Solution:
+def solve(
+    request: SolveRequest,
+    source: CandidateSource,
+    *,
+    clock: Callable[[], float] | None = None,
+    repair_seconds: float | None = None,
+) -> Solution:
     """The records an environment should hold to meet a request.
 
     Raises Unsolvable when requests contradict each other, PackagesNotFound for what no channel offers, NotInstalled for
     what cannot be removed or updated, and TimeLimitReached; the time limit of the options needs a `clock` in seconds.
+    With `repair_seconds` the first two come with ways out that were tried (see `kaa.solver.repair`), as far as they
+    were found in that time.
     """
     if request.remove and not (request.install or request.update or request.update_all):
         return solve_removal(request)
     if request.no_deps:
-        return solve_without_dependencies(request, source, clock)
+        return solve_without_dependencies(request, source, clock, repair_seconds)
     check = stopwatch(request, clock)
     solving = Solving(request, source, check)
     try:
         solution = solving.solve()
-    except NoSolution as error:
-        raise explain_contradiction(solving, error.proof, check) from None
+    except (NoSolution, PackagesNotFound) as error:
+        raise failure_of(solving, error, check, clock, repair_seconds) from None
     if request.update_deps:
         solution = with_dependencies_updated(solving, solution, check)
     return without_requested(request, solution) if request.only_deps else solution
@@ -66,7 +73,10 @@ def solve_removal(request: SolveRequest) -> Solution:
 
 
 def solve_without_dependencies(
-    request: SolveRequest, source: CandidateSource, clock: Callable[[], float] | None
+    request: SolveRequest,
+    source: CandidateSource,
+    clock: Callable[[], float] | None,
+    repair_seconds: float | None,
 ) -> Solution:
     """Change the named packages only; they fit the others if that is possible at all."""
     check = stopwatch(request, clock)
@@ -74,10 +84,10 @@ def solve_without_dependencies(
     try:
         solution = solving.solve()
         chosen = {record.name: record for record in solution.records if record.name in solving.named}
-    except NoSolution as error:
-        chosen = solving.best_alone()
+    except (NoSolution, PackagesNotFound) as error:
+        chosen = solving.best_alone() if isinstance(error, NoSolution) else {}
         if not chosen:
-            raise explain_contradiction(solving, error.proof, check) from None
+            raise failure_of(solving, error, check, clock, repair_seconds) from None
     records = {**solving.installed, **chosen}
     why: dict[str, Why] = {name: "requested" if name in chosen else "installed" for name in records}
     return Solution(RecordGraph(records.values()).order(), why, solving.search.effort)
@@ -101,6 +111,19 @@ def without_requested(request: SolveRequest, solution: Solution) -> Solution:
     records = {name: record for name, record in records.items() if name not in dropped}
     why = {name: reason for name, reason in solution.why.items() if name in records}
     return Solution(RecordGraph(records.values()).order(), why, solution.effort)
+
+
+def failure_of(
+    solving: Solving,
+    error: NoSolution | PackagesNotFound,
+    check: Callable[[], None],
+    clock: Callable[[], float] | None,
+    repair_seconds: float | None,
+) -> Unsolvable | PackagesNotFound:
+    """What to raise when a search ended without a solution; what can tell that is loaded only now."""
+    from kaa.solver import advice  # noqa: PLC0415
+
+    return advice.failure_of(solving, error, check, clock=clock, repair_seconds=repair_seconds)
 
 
 def stopwatch(request: SolveRequest, clock: Callable[[], float] | None) -> Callable[[], None]:

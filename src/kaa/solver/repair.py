@@ -1,0 +1,295 @@
+"""Ways out of a contradiction that were tried: relax one part of a request, solve again, say what that gives.
+
+Every fact of the contradiction can be asked less strictly in a few ways (another version, up or down, the nearest that
+works; without a pin; a package of a channel that strict priority shuts out; …). Each of them is solved, and only those
+that have a solution are offered. Where no single one helps, because there are several contradictions, one
+combination of them is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from kaa.models.match_spec import MatchSpec
+from kaa.models.record import RepoDataRecord
+from kaa.models.version import Version
+from kaa.models.version_spec import VersionSpec
+from kaa.solver.candidates import ABSENT, CandidateSource
+from kaa.solver.failures import name_in
+from kaa.solver.reasons import Pinned, Requested
+from kaa.solver.relaxation import Relaxation, Repair, relax
+from kaa.solver.request import SolveRequest
+from kaa.solver.solving import Solving
+from kaa.solver.states import Query
+from kaa.solver.telling import repair_of
+from kaa.solver.trials import Outcome, OutOfTime, Trials, without_details
+
+PYTHON = "python"
+MOST_REPAIRS = 4
+ENOUGH = 3
+"""With so many repairs, nobody needs to be told to leave something out."""
+MOST_ROUNDS = 8
+MOST_NEAR_NAMES = 2
+MOST_SHUT_OUT = 3
+
+
+def find_repairs(
+    solving: Solving,
+    facts: Sequence[Requested | Pinned],
+    names: Sequence[str],
+    *,
+    clock: Callable[[], float] | None = None,
+    seconds: float = 1.0,
+) -> tuple[Repair, ...]:
+    """Ways out for a search without a solution, best first.
+
+    `facts` are what contradicts itself, `names` what the proof of that is about. Without a clock the number of trials
+    and the length of each is limited, with one the time of all.
+    """
+    trials = Trials(solving.source, solving.world, clock, seconds)
+    search = Repairs(solving.request, solving.source, facts, names, trials)
+    try:
+        search.run()
+    except OutOfTime:
+        pass
+    return search.best()
+
+
+class Repairs:
+    """The search for ways out of one contradiction."""
+
+    def __init__(
+        self,
+        request: SolveRequest,
+        source: CandidateSource,
+        facts: Sequence[Requested | Pinned],
+        names: Sequence[str],
+        trials: Trials,
+    ) -> None:
+        self.request = request
+        self.source = source
+        self.facts = facts
+        self.names = names
+        self.trials = trials
+        self.found: list[tuple[tuple[int, ...], Repair]] = []
+
+    def best(self) -> tuple[Repair, ...]:
+        """What was found so far, best first."""
+        self.found.sort(key=lambda pair: pair[0])
+        return tuple(repair for _, repair in self.found[:MOST_REPAIRS])
+
+    def run(self) -> None:
+        """Try one relaxation after the other, those that change least first."""
+        for fact in sorted(self.facts, key=self._precedence):
+            for relaxation in self._ways(fact):
+                self._try(relaxation)
+        for relaxation in self._ways_of_the_world():
+            self._try(relaxation)
+        if not self.found:
+            self._combine()
+        if len(self.found) < ENOUGH:
+            for fact in self.facts:
+                if self._can_be_dropped(fact):
+                    self._try(Relaxation("drop", str(fact.spec)))
+
+    def _precedence(self, fact: Requested | Pinned) -> int:
+        if isinstance(fact, Pinned):
+            return 4
+        if fact.job in ("history", "freeze"):
+            return 1
+        return 3 if fact.spec.name == PYTHON else 2
+
+    def _try(self, relaxation: Relaxation) -> None:
+        self._add((relaxation,), self.trials.solve(relax(self.request, (relaxation,))))
+
+    def _add(self, relaxations: tuple[Relaxation, ...], outcome: Outcome) -> None:
+        if outcome.records is None:
+            return
+        repair = repair_of(self.request, relaxations, outcome.records, self.facts)
+        rank = (len(relaxations), max(RANK[one.kind] for one in relaxations), len(repair.changes), len(self.found))
+        self.found.append((rank, repair))
+
+    # What can be relaxed
+
+    def _ways(self, fact: Requested | Pinned) -> Iterator[Relaxation]:
+        """The ways to ask for less than a fact, as far as they look possible at all."""
+        spec = fact.spec
+        if isinstance(fact, Pinned):
+            yield Relaxation("pin", str(spec))
+        elif fact.job == "history":
+            yield Relaxation("history", str(spec), name_in(spec))
+        elif fact.job == "freeze":
+            yield from self._thaw(spec)
+        elif self._has_candidates(name_in(spec)):
+            yield from self._ways_of_a_request(spec)
+        else:
+            for name in self.source.near_names(name_in(spec))[:MOST_NEAR_NAMES]:
+                yield Relaxation("name", str(spec), str(MatchSpec(name=name, version=spec.version)))
+
+    def _ways_of_a_request(self, spec: MatchSpec) -> Iterator[Relaxation]:
+        plain = without_details(spec)
+        if plain != spec:
+            yield Relaxation("build", str(spec), str(plain))
+        if spec.version is not None:
+            for lowest, probe in self._probes(spec):
+                relaxation = self._nearest(spec, probe, lowest=lowest)
+                if relaxation is not None:
+                    yield relaxation
+
+    def _has_candidates(self, name: str) -> bool:
+        return name.startswith("__") or self.trials.world.states_of(name).universe != ABSENT
+
+    def _can_be_dropped(self, fact: Requested | Pinned) -> bool:
+        if not isinstance(fact, Requested) or fact.job in ("history", "freeze"):
+            return False
+        if any(relaxation.old == str(fact.spec) for _, repair in self.found for relaxation in repair.relaxations):
+            return False
+        return any(spec.name != fact.spec.name for spec in (*self.request.install, *self.request.update))
+
+    # Versions
+
+    def _probes(self, spec: MatchSpec) -> Iterator[tuple[bool, MatchSpec]]:
+        """Specs for the versions above and below those that a spec asks for, and whether the lowest is the nearest."""
+        states = self.trials.world.states_of(name_in(spec))
+        everything = states.versions(states.universe & ~ABSENT)
+        assert spec.version is not None
+        asked = states.versions(states.matching(Query(str(spec.version), None)))
+        if asked:
+            above, below = f">{asked[0]}", f"<{asked[-1]}"
+        else:
+            bounds = spec.version.bounds
+            if not bounds:
+                return
+            higher = [version for version in everything if version.key >= bounds[-1]]
+            lower = [version for version in everything if version.key < bounds[0]]
+            above = f">={higher[-1]}" if higher else ""
+            below = f"<={lower[0]}" if lower else ""
+        for lowest, text in ((True, above), (False, below)):
+            if text and any(map(VersionSpec(text).matches, everything)):
+                yield (
+                    lowest,
+                    MatchSpec(name=spec.name, version=VersionSpec(text), channel=spec.channel, extras=spec.extras),
+                )
+
+    def _nearest(self, spec: MatchSpec, probe: MatchSpec, *, lowest: bool) -> Relaxation | None:
+        """The spec for the nearest version that works among those of the probe."""
+        request = relax(self.request, (Relaxation("version", str(spec), str(probe)),))
+        name = name_in(spec)
+        solve = self.trials.solve_for_lowest
+        outcome = solve(request, name) if lowest else self.trials.solve(request)
+        if outcome.records is None or name not in outcome.records:
+            return None
+        version = self._around(spec, Version(outcome.records[name].version))
+        new = MatchSpec(name=name, version=version, channel=spec.channel, extras=spec.extras)
+        return Relaxation("version", str(spec), str(new))
+
+    def _around(self, spec: MatchSpec, version: Version) -> VersionSpec:
+        """A version as one would ask for it: major and minor number, unless that would ask for the same again."""
+        wide = VersionSpec("=" + ".".join(str(version).split(".")[:2]))
+        states = self.trials.world.states_of(name_in(spec))
+        asked = states.universe if spec.version is None else states.matching(Query(str(spec.version), None))
+        return VersionSpec(f"=={version}") if asked & states.matching(Query(str(wide), None)) else wide
+
+    # Installed packages and the world
+
+    def _thaw(self, exact: MatchSpec) -> Iterator[Relaxation]:
+        """Let one frozen package change."""
+        name = name_in(exact)
+        assert exact.version is not None
+        literal = exact.version.text.removeprefix("==")
+        probe = Relaxation("frozen", str(exact), str(MatchSpec(name=name, version=VersionSpec(f"!={literal}"))))
+        outcome = self.trials.solve(relax(self.request, (probe,)))
+        if outcome.records is not None and name in outcome.records:
+            version = self._around(MatchSpec(name=name, version=exact.version), Version(outcome.records[name].version))
+            yield Relaxation("frozen", str(exact), str(MatchSpec(name=name, version=version)))
+
+    def _ways_of_the_world(self) -> Iterator[Relaxation]:
+        """What is no part of the request itself: what stays installed, which channels count."""
+        if any(isinstance(fact, Requested) and fact.job == "freeze" for fact in self.facts):
+            yield Relaxation("freeze")
+        if self.request.options.cutoffs.are_any:
+            yield Relaxation("cutoff")
+        shut_out = [name for name in self.names if self.trials.world.states_of(name).shut_out]
+        asked = {spec.name: spec for spec in self.request.install}
+        for name in shut_out[:MOST_SHUT_OUT]:
+            for channel in dict.fromkeys(group.channel for group in self.trials.world.states_of(name).shut_out):
+                spec = asked.get(name)
+                if spec is None or spec.channel is None:
+                    new = MatchSpec(name=name, version=None if spec is None else spec.version, channel=channel)
+                    yield Relaxation("channel", "" if spec is None else str(spec), str(new))
+        if shut_out:
+            yield Relaxation("priority", self.request.options.channel_priority, "flexible")
+
+    # Several contradictions at once
+
+    def _combine(self) -> None:
+        """Relax whatever contradicts itself until there is a solution, then take back what was not needed."""
+        relaxed: list[Relaxation] = []
+        facts = self.facts
+        for _ in range(MOST_ROUNDS):
+            relaxation = self._widest(facts, relaxed)
+            if relaxation is None:
+                return
+            relaxed.append(relaxation)
+            outcome = self.trials.solve(relax(self.request, relaxed))
+            if outcome.records is not None:
+                break
+            facts = outcome.facts
+        else:
+            return
+        for relaxation in relaxed[:-1]:
+            fewer = [one for one in relaxed if one is not relaxation]
+            if self.trials.solve(relax(self.request, fewer)).records is not None:
+                relaxed = fewer
+        self._settle(relaxed)
+
+    def _widest(self, facts: Sequence[Requested | Pinned], relaxed: Sequence[Relaxation]) -> Relaxation | None:
+        """A way to ask for as little as possible of one of these facts."""
+        done = {relaxation.old for relaxation in relaxed} | {relaxation.new for relaxation in relaxed}
+        for fact in sorted(facts, key=self._precedence):
+            if str(fact.spec) in done:
+                continue
+            if isinstance(fact, Pinned) or fact.job == "history":
+                return next(self._ways(fact))
+            if fact.job == "freeze":
+                return Relaxation("freeze")
+            if not self._has_candidates(name_in(fact.spec)):
+                near = next(self._ways(fact), None)
+                if near is not None:
+                    return near
+            elif fact.spec.version is not None or without_details(fact.spec) != fact.spec:
+                new = MatchSpec(name=fact.spec.name, channel=fact.spec.channel, extras=fact.spec.extras)
+                return Relaxation("version", str(fact.spec), str(new))
+        for fact in facts:
+            if isinstance(fact, Requested) and str(fact.spec) not in done and self._can_be_dropped(fact):
+                return Relaxation("drop", str(fact.spec))
+        return None
+
+    def _settle(self, relaxed: Sequence[Relaxation]) -> None:
+        """Name the versions that came out in place of "any version", and solve once more with them."""
+        outcome = self.trials.solve(relax(self.request, relaxed))
+        if outcome.records is None:
+            return
+        settled = tuple(self._with_version(relaxation, outcome.records) for relaxation in relaxed)
+        again = self.trials.solve(relax(self.request, settled))
+        self._add(*((tuple(relaxed), outcome) if again.records is None else (settled, again)))
+
+    def _with_version(self, relaxation: Relaxation, records: Mapping[str, RepoDataRecord]) -> Relaxation:
+        if relaxation.kind != "version":
+            return relaxation
+        old, new = MatchSpec.parse(relaxation.old), MatchSpec.parse(relaxation.new)
+        record = records.get(name_in(new))
+        if record is None:
+            return relaxation
+        version = self._around(old, Version(record.version))
+        new = MatchSpec(name=new.name, version=version, channel=new.channel, extras=new.extras)
+        return Relaxation("version", relaxation.old, str(new))
+
+
+RANK = {
+    kind: place
+    for place, kind in enumerate(
+        ("name", "build", "history", "frozen", "version", "channel", "pin", "freeze", "cutoff", "priority", "drop")
+    )
+}
+"""What changes least of what a person meant stands first."""
