@@ -7,8 +7,9 @@ changes anything.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -23,7 +24,7 @@ from kaa.prefix.environments import absolute_location
 from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix, open_prefix
 from kaa.prefix.state import read_pinned
-from kaa.solver.candidates import RecordSource
+from kaa.solver.candidates import CandidateSource, RecordSource
 from kaa.solver.request import SolveRequest
 from kaa.solver.solution import Solution
 from kaa.solver.solve import solve
@@ -108,6 +109,19 @@ KEPT_IN_ROOT = frozenset({"pkgs", "envs", "condabin", ".condarc", "condarc", "co
 """What may lie in a root prefix before it is an environment."""
 
 
+class Solver(Protocol):
+    """What finds a solution: `kaa.solver.solve.solve`, or something around it."""
+
+    def __call__(
+        self,
+        request: SolveRequest,
+        source: CandidateSource,
+        *,
+        clock: Callable[[], float] | None = None,
+        repair_seconds: float | None = None,
+    ) -> Solution: ...
+
+
 class ChangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a user may say about a change besides the packages."""
 
@@ -129,6 +143,8 @@ class ChangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Removing takes along what nothing else needs any more."""
     command: str = ""
     """The command line, for the history."""
+    solver: Solver = solve
+    """What solves: `kaa.api.problems.ProblemWriter` writes down what it saw, too."""
 
 
 def plan_create(
@@ -195,7 +211,8 @@ def plan_remove(
     gone = [record.name for record in request.installed if any(spec.matches(record) for spec in wanted)]
     request = replace(request, remove=wanted, prune=options.prune, no_deps=options.no_deps, pins=())
     # What stays is installed: no channel is read, and a package that left its channel is no obstacle.
-    solution = solve(_on_platform(session, request, subdir_of(session, request.installed)), RecordSource({}))
+    request = _on_platform(session, request, subdir_of(session, request.installed))
+    solution = options.solver(request, RecordSource({}))
     return _transaction(session, prefix, request, solution, options, removed=gone)
 
 
@@ -247,7 +264,7 @@ def _plan(
     _check_disallowed(session, asked)
     # Closing the index keeps what it computed for the next run.
     with _index_for(session, request, subdir) as index:
-        solution = solve(request, index)
+        solution = options.solver(request, index)
     return _transaction(session, prefix, request, solution, options, asked=asked)
 
 

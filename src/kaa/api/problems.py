@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from kaa import __version__
 from kaa.errors import KaaError
-from kaa.events import Note, Reporter, Warned, silent
 from kaa.host.files import write_atomic
 from kaa.index.decompress import read_document
 from kaa.models.repodata import RepodataInvalid
@@ -50,44 +50,55 @@ class ProblemNotWritten(KaaError):
 
 
 class ProblemWriter:
-    """`solve`, that writes what it saw to a file, however it ends; for `ChangeOptions.solve`."""
+    """`solve`, that writes what it saw to a file, however it ends; for `ChangeOptions.solver`."""
 
-    def __init__(self, path: Path, reporter: Reporter = silent) -> None:
+    def __init__(self, path: Path) -> None:
         if not path.parent.is_dir():
             raise ProblemNotWritten(path, "there is no such directory")
         if path.is_dir():
             raise ProblemNotWritten(path, "it is a directory")
         self._path = path
-        self._report = reporter
 
     def __call__(
-        self, request: SolveRequest, source: CandidateSource, *, clock: Callable[[], float] | None = None
+        self,
+        request: SolveRequest,
+        source: CandidateSource,
+        *,
+        clock: Callable[[], float] | None = None,
+        repair_seconds: float | None = None,
     ) -> Solution:
         """Solve, and write the problem; raises what solving raises, and ProblemNotWritten."""
         request, recording = record(request, source)
         try:
-            solution = solve(request, recording, clock=clock)
+            solution = solve(request, recording, clock=clock, repair_seconds=repair_seconds)
         except BaseException as error:
             # Also when it was interrupted, or failed in a way that it must not: then the file is worth most.
-            self._write(request, recording, error)
+            self._write(request, recording, error, repair_seconds)
             raise
-        self._write(request, recording, solution)
+        self._write(request, recording, solution, repair_seconds)
         return solution
 
-    def _write(self, request: SolveRequest, recording: RecordingSource, outcome: Solution | BaseException) -> None:
-        problem = problem_of(request, recording, outcome, kaa=__version__)
+    def _write(
+        self,
+        request: SolveRequest,
+        recording: RecordingSource,
+        outcome: Solution | BaseException,
+        repair_seconds: float | None,
+    ) -> None:
+        problem = problem_of(request, recording, outcome, kaa=__version__, repair_seconds=repair_seconds)
         if not self._is_faithful(problem):
-            problem = problem_of(request, recording, outcome, kaa=__version__, whole=True)
-            if not self._is_faithful(problem):
-                self._report(Warned(f"{self._path}: solving this file ends in another way than what it was made from"))
+            # A request that asks for what is usually left out.
+            problem = problem_of(
+                request, recording, outcome, kaa=__version__, repair_seconds=repair_seconds, whole=True
+            )
         write_problem(self._path, problem)
-        self._report(Note(f"the problem was written to {self._path}"))
 
     def _is_faithful(self, problem: Problem) -> bool:
         """Whether solving the problem ends as it did here; true also where that cannot be expected."""
         if problem.outcome is None or not problem.outcome.is_reproducible:
             return True
-        return replay(problem, str(self._path), clock=time.monotonic)[1] == problem.outcome
+        without_repairs = replace(problem, repair_seconds=None)
+        return replay(without_repairs, str(self._path), clock=time.monotonic)[1].agrees_with(problem.outcome)
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -102,7 +113,7 @@ class Replay(msgspec.Struct, frozen=True):
     def is_as_recorded(self) -> bool | None:
         """Whether it ended as the file says; None when the file does not say, or says that it was broken off."""
         recorded = self.problem.outcome
-        return None if recorded is None or not recorded.is_reproducible else recorded == self.outcome
+        return None if recorded is None or not recorded.is_reproducible else recorded.agrees_with(self.outcome)
 
 
 def write_problem(path: Path, problem: Problem) -> None:

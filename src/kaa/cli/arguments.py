@@ -135,6 +135,11 @@ def add_solving(parser: argparse.ArgumentParser) -> None:
     chosen.add_argument("--no-deps", action="store_true", help="only the named packages, not what they need")
     chosen.add_argument("--only-deps", action="store_true", help="only what the named packages need")
     group.add_argument("--no-pin", action="store_true", help="leave pinned specs aside")
+    group.add_argument(
+        "--save-problem",
+        metavar="FILE",
+        help="write all that the solver saw to a file (compressed: .zst), for `kaa solve-problem`",
+    )
     ignored(group, "--solver", nargs=None)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from kaa.api.environments import ChangeOptions
+from kaa.api.environments import ChangeOptions, Solver
 from kaa.api.execution import execute, fetch_packages, missing_packages
 from kaa.api.session import Session
 from kaa.cli.output import print_json
@@ -25,6 +26,7 @@ from kaa.models.match_spec import MatchSpec
 from kaa.models.redaction import redact
 from kaa.prefix.prefix import open_prefix
 from kaa.prefix.state import check_not_frozen
+from kaa.solver.solve import solve
 from kaa.transaction.plan import Transaction
 
 NOTHING_TO_DO = "All requested packages already installed."
@@ -144,7 +146,17 @@ def change_options(arguments: argparse.Namespace) -> ChangeOptions:
         force_reinstall=given("force_reinstall"),
         prune=given("prune"),
         command=command_line(arguments),
+        solver=solver_of(arguments),
     )
+
+
+def solver_of(arguments: argparse.Namespace) -> Solver:
+    """What solves; with --save-problem it writes down what it saw."""
+    file = getattr(arguments, "save_problem", None)
+    if file is None:
+        return solve
+    writer: Solver = importlib.import_module("kaa.api.problems").ProblemWriter(Path(file))
+    return writer
 
 
 def command_line(arguments: argparse.Namespace) -> str:

@@ -38,6 +38,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("export", _MODULES + "export", "Print an environment as a file to make it again from.", ENVIRONMENTS),
     Command("list", _MODULES + "list", "Show the packages of an environment.", PACKAGES),
     Command("search", _MODULES + "search", "Show what the channels offer.", PACKAGES),
+    Command(
+        "solve-problem", _MODULES + "solve_problem", "Solve again what --save-problem wrote.", PACKAGES, light=True
+    ),
     Command("clean", _MODULES + "clean", "Free what the package cache no longer needs.", PACKAGES),
     Command("activate", _MODULES + "activate", "Enter an environment (a function of the shell).", SHELLS, light=True),
     Command(

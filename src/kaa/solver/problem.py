@@ -107,6 +107,10 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
         """Whether solving again must end in the same way: it is a solution, or an error that follows from it."""
         return self.packages is not None or (bool(self.message) and self.error not in BROKEN_OFF)
 
+    def agrees_with(self, other: Outcome) -> bool:
+        """Whether two solves of one problem ended alike; how many ways out are found is a matter of time."""
+        return (self.packages, self.error, self.message) == (other.packages, other.error, other.message)
+
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """A request and all that the solver saw while it worked on it."""
@@ -121,6 +125,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """All names that were asked for; without a group where nobody offers one."""
     near_names: dict[str, Texts] = {}
     """Names that were looked for among all others, and those that look like them."""
+    repair_seconds: float | None = None
+    """For how long ways out were looked for, if there is no solution; None: not at all."""
     outcome: Outcome | None = None
 
 

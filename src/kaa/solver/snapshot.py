@@ -143,6 +143,7 @@ def problem_of(
     outcome: Solution | BaseException,
     *,
     kaa: str,
+    repair_seconds: float | None = None,
     whole: bool = False,
 ) -> Problem:
     """The problem that a solve was, by what it was asked, what it saw (both from `record`) and how it ended.
@@ -175,6 +176,7 @@ def problem_of(
             for name, found in sorted(recording.names.items())
         },
         near_names=recording.near,
+        repair_seconds=repair_seconds,
         outcome=written_outcome(outcome, request, places),
     )
 
@@ -416,7 +418,7 @@ def replay(
     request = replayable.request
     result: Solution | KaaError
     try:
-        result = solve(request, replayable.source, clock=clock)
+        result = solve(request, replayable.source, clock=clock, repair_seconds=problem.repair_seconds)
     except KaaError as error:
         result = error
     channels = [*problem.channels, *(record.channel for record in request.installed)]
