@@ -11,6 +11,7 @@ from typing import Any
 from kaa.events import Event, Note, Warned
 from kaa.index.fetch import IndexSettings
 from kaa.index.index import Index, open_index
+from kaa.index.relations import RelatedChannels
 from kaa.models.channel import ChannelConfig
 from kaa.net.auth import Credentials
 from kaa.net.client import HttpClient
@@ -34,6 +35,7 @@ class Reader:
         ttl: int = 0,
         offline: bool = False,
         use_zst: bool = True,
+        related_channels: RelatedChannels | None = None,
     ) -> Iterator[Index]:
         self.events.clear()
         credentials = Credentials()
@@ -51,6 +53,7 @@ class Reader:
                 client=client,
                 reporter=self.events.append,
                 settings=IndexSettings(offline=offline, use_zst=use_zst, local_repodata_ttl=ttl),
+                related_channels=related_channels,
             ) as index,
         ):
             yield index

@@ -18,6 +18,7 @@ from kaa.errors import KaaError
 from kaa.events import Event, Reporter, StageAdvanced, StageFinished, StageStarted, Warned, silent
 from kaa.index.fetch import IndexSettings
 from kaa.index.query import find_near_names, find_records
+from kaa.index.relations import RelatedChannels, follow_relations, note_relations
 from kaa.index.subdir_data import SubdirData, SubdirGroup
 from kaa.index.subdir_source import Absent, LocalSource, Opened, Sources, SubdirSource
 from kaa.models.channel import Channel
@@ -127,26 +128,44 @@ def open_index(
     client: HttpClient,
     reporter: Reporter = silent,
     settings: IndexSettings | None = None,
+    related_channels: RelatedChannels | None = None,
 ) -> Index:
     """Open what `channels` offer for `subdirs` (a platform and noarch), fetching what is not fresh.
 
-    A channel without one of the subdirs is fine; one without any raises ChannelNotFound.
+    A channel without one of the subdirs is fine; one without any raises ChannelNotFound. With `related_channels` the
+    channels that these name join them (CEP 42).
     """
     chosen = tuple(dict.fromkeys(channels))
     subdirs = tuple(dict.fromkeys(subdirs))
     report = _one_at_a_time(reporter)
-    started = time.monotonic()
-    report(StageStarted(STAGE, len(chosen) * len(subdirs)))
     sources = Sources(cache_directory, client, settings or IndexSettings(), report)
-    wanted = [_Wanted(channel, subdir, sources.source(channel, subdir)) for channel in chosen for subdir in subdirs]
+
+    def open_channels(channels: Sequence[Channel]) -> list[SubdirData]:
+        return _open_channels(channels, subdirs, sources, report)
+
+    found = open_channels(chosen)
+    if related_channels is None:
+        note_relations(found, report)
+    else:
+        chosen, found = follow_relations(chosen, found, open_channels, related_channels, report)
+    return Index(found, [chosen.index(data.channel) for data in found])
+
+
+def _open_channels(
+    channels: Sequence[Channel], subdirs: Sequence[str], sources: Sources, report: Reporter
+) -> list[SubdirData]:
+    """The subdirs that there are of some channels, first channel first."""
+    started = time.monotonic()
+    report(StageStarted(STAGE, len(channels) * len(subdirs)))
+    wanted = [_Wanted(channel, subdir, sources.source(channel, subdir)) for channel in channels for subdir in subdirs]
     opened = _open_all(wanted, report)
-    _check_channels(chosen, wanted, opened, report)
-    found = [(one, result) for one, result in zip(wanted, opened, strict=True) if isinstance(result, Opened)]
+    _check_channels(channels, wanted, opened, report)
     report(StageFinished(STAGE, time.monotonic() - started))
-    return Index(
-        [SubdirData(one.channel, one.subdir, one.source, result, report) for one, result in found],
-        [chosen.index(one.channel) for one, _ in found],
-    )
+    return [
+        SubdirData(one.channel, one.subdir, one.source, result, report)
+        for one, result in zip(wanted, opened, strict=True)
+        if isinstance(result, Opened)
+    ]
 
 
 class _Wanted(msgspec.Struct, frozen=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from array import array
 from collections.abc import Mapping, Sequence
 from itertools import chain, groupby
@@ -19,9 +18,9 @@ from zlib import crc32
 
 import msgspec
 
-from kaa.host.files import current_umask
+from kaa.host.files import create_temporary, current_umask
 from kaa.index.subdir_index import CRC, FORMAT, HEADER, MAGIC, PAGE, PLACE, Directory, IndexFacts
-from kaa.models.repodata import Buffer, RepoData, Section
+from kaa.models.repodata import Buffer, RepoData, RepoDataInfo, Section
 
 BATCH = 1 << 20
 _SAFE = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._+!"
@@ -38,11 +37,10 @@ _split_from_the_right = methodcaller("rsplit", "-", 2)
 def write_index(path: Path, key: bytes, repodata: RepoData) -> list[str]:
     """Write the index of a document, under a temporary name first; returns what it leaves out, in words."""
     runs, misnamed = _runs_by_name(repodata)
-    base_url = repodata.info.base_url if repodata.info else None
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, temporary = create_temporary(path.parent, f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as stream:
-            _write(stream, key, runs, base_url)
+            _write(stream, key, runs, repodata.info or RepoDataInfo())
         Path(temporary).chmod(0o666 & ~current_umask())
         Path(temporary).replace(path)
     except BaseException:
@@ -106,7 +104,7 @@ def _remarks_on_unusable(repodata: RepoData) -> list[str]:
     ]
 
 
-def _write(stream: BinaryIO, key: bytes, by_name: Mapping[str, list[Run]], base_url: str | None) -> None:
+def _write(stream: BinaryIO, key: bytes, by_name: Mapping[str, list[Run]], info: RepoDataInfo) -> None:
     stream.write(bytes(HEADER.size))
     body = _Body(stream)
     names = sorted(by_name)
@@ -128,7 +126,11 @@ def _write(stream: BinaryIO, key: bytes, by_name: Mapping[str, list[Run]], base_
         places += PLACE.pack(HEADER.size + body.size, len(packed), name_end)
         body.write([packed], len(packed))
     body.flush()
-    facts = IndexFacts(base_url=base_url, record_count=sum(len(directory.lengths) for directory in directories))
+    facts = IndexFacts(
+        base_url=info.base_url,
+        channel_relations=info.channel_relations,
+        record_count=sum(len(directory.lengths) for directory in directories),
+    )
     names_text = "".join(f"{name}\n" for name in names).encode("ascii")
     hashed = sorted((crc32(name.encode()), number) for number, name in enumerate(names))
     hashes = array("I", [pair[0] for pair in hashed] + [pair[1] for pair in hashed]).tobytes()

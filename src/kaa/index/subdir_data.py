@@ -13,7 +13,7 @@ from kaa.index.subdir_index import DamagedIndex, Directory
 from kaa.index.subdir_source import Absent, Opened, SubdirSource
 from kaa.models.channel import Channel
 from kaa.models.record import RepoDataRecord
-from kaa.models.repodata import Buffer, RepodataInvalid, decode_record, packages_url
+from kaa.models.repodata import Buffer, ChannelRelations, RepodataInvalid, decode_record, packages_url
 from kaa.solver.candidates import Columns, columns_of, decode_numbers
 
 T = TypeVar("T")
@@ -36,6 +36,11 @@ class SubdirData:
     def record_count(self) -> int:
         """How many records there are, those of one dist in two formats counted twice."""
         return self._opened.index.facts.record_count
+
+    @property
+    def channel_relations(self) -> ChannelRelations | None:
+        """What the subdir says of other channels (CEP 42)."""
+        return self._opened.index.facts.channel_relations
 
     def names(self) -> Sequence[str]:
         """The names of all packages, sorted."""
@@ -104,7 +109,7 @@ class SubdirData:
         file_name = directory.file_names[place]
         try:
             record = decode_record(text, self.channel.base_url, self.subdir, file_name, f"{self._packages}/{file_name}")
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, OverflowError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, OverflowError, RecursionError) as error:
             self._note(file_name, str(error))
             return None
         if record.name != name or file_name not in (f"{record.dist}.conda", f"{record.dist}.tar.bz2"):

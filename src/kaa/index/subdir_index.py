@@ -23,8 +23,10 @@ from zlib import crc32
 
 import msgspec
 
+from kaa.models.repodata import ChannelRelations
+
 MAGIC = b"kaaindex"
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of the layout, or of what is filed where."""
 PAGE = 1 << 14
 HEADER = struct.Struct("<8sI32sQQQQQQII")
@@ -42,6 +44,7 @@ class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What an index knows of its document beside the records."""
 
     base_url: str | None = None
+    channel_relations: ChannelRelations | None = None
     record_count: int = 0
 
 
