@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
+import importlib
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
+from types import ModuleType
 
 if sys.platform == "linux":
     import fcntl
@@ -34,8 +34,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None, sync: bool
     """
     if mode is None:
         mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~current_umask()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-    temporary = Path(name)
+    descriptor, temporary = create_temporary(path.parent, f".{path.name[:100]}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
@@ -50,6 +49,16 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None, sync: bool
         raise
     if sync:
         sync_directory(path.parent)
+
+
+def create_temporary(directory: Path, prefix: str) -> tuple[int, Path]:
+    """A new file in a directory, open for writing and the owner's alone, as a descriptor, and its path."""
+    # As tempfile does it; but that one brings random, hashlib and shutil along, which most runs never need.
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    while True:
+        path = directory / f"{prefix}{os.urandom(6).hex()}"
+        with contextlib.suppress(FileExistsError):
+            return os.open(path, flags, 0o600), path
 
 
 def sync_directory(directory: Path) -> None:
@@ -81,6 +90,7 @@ def remove_tree(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
+    shutil = _shutil()
     try:
         shutil.rmtree(path)
     except FileNotFoundError:
@@ -112,11 +122,12 @@ def reflink(source: Path, target: Path) -> None:
         except OSError:
             target.unlink()
             raise
-    shutil.copystat(source, target)
+    _shutil().copystat(source, target)
 
 
 def copy_file(source: Path, target: Path) -> None:
     """Copy content, mode and times; `target` must not exist, and does not exist when this fails."""
+    shutil = _shutil()
     try:
         with source.open("rb") as reader, target.open("xb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
@@ -139,7 +150,8 @@ def probe_link_method(source_directory: Path, target_directory: Path) -> tuple[L
     if probe is None:
         return LinkMethod.COPY, f"no file in {source_directory} to try a link with"
     source, temporary = probe
-    target = Path(tempfile.mkdtemp(prefix=".kaa-probe-", dir=target_directory)) / "probe"
+    target = target_directory / f".kaa-probe-{os.urandom(6).hex()}" / "probe"
+    target.parent.mkdir(mode=0o700)
     try:
         with contextlib.suppress(OSError):
             reflink(source, target)
@@ -158,7 +170,7 @@ def probe_link_method(source_directory: Path, target_directory: Path) -> tuple[L
 def _probe_source(directory: Path) -> tuple[Path, bool] | None:
     """A file to try links with, and whether it was made for that."""
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".kaa-probe-", dir=directory)
+        descriptor, path = create_temporary(directory, ".kaa-probe-")
     except OSError:
         for folder, _, names in os.walk(directory):
             for name in names:
@@ -167,7 +179,12 @@ def _probe_source(directory: Path) -> tuple[Path, bool] | None:
                     return found, False
         return None
     os.close(descriptor)
-    return Path(name), True
+    return path, True
+
+
+def _shutil() -> ModuleType:
+    """Loaded when it is needed: it brings four compression libraries along."""
+    return importlib.import_module("shutil")
 
 
 def _why_no_link(error: OSError, source: Path, target: Path) -> str:

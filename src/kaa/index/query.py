@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import importlib
 from collections.abc import Callable, Collection, Iterable
 from heapq import nlargest
 
@@ -43,7 +43,7 @@ def find_near_names(name: str, names: Collection[str], limit: int = 5) -> list[s
     """
     wanted = name.lower()
     folded = wanted.translate(_SEPARATORS)
-    matcher = difflib.SequenceMatcher()
+    matcher = importlib.import_module("difflib").SequenceMatcher()
     matcher.set_seq2(folded)
     scored: list[tuple[float, str]] = []
     for other in names:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.models.redaction import redact_strictly
@@ -46,27 +47,37 @@ class InvalidChannel(KaaError, ValueError):
         super().__init__(f"{self.text!r} is not a channel: {reason}.", hints=hints)
 
 
-@dataclass(frozen=True, slots=True)
-class UrlCredential:
+class UrlCredential(msgspec.Struct, frozen=True):
     """What a URL carried to prove who asks: a token (`/t/TOKEN/`), or a user name and password; never printed."""
 
-    token: str | None = field(default=None, repr=False)
-    user: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
-    token_root: str = field(default="", repr=False)
+    token: str | None = None
+    user: str | None = None
+    password: str | None = None
+    token_root: str = ""
     """The path before `/t/TOKEN`, where a server does not have it at its root."""
 
+    def __repr__(self) -> str:
+        return "UrlCredential()"
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+
+class Channel(msgspec.Struct, frozen=True):
     """A place with repodata; two channels are the same when their base URLs are.
 
     `name` is the short name for people and for conda-meta; `credential` came with the text and is for the client only.
     """
 
     base_url: str
-    name: str = field(compare=False)
-    credential: UrlCredential | None = field(default=None, repr=False, compare=False)
+    name: str
+    credential: UrlCredential | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Channel) and self.base_url == other.base_url
+
+    def __hash__(self) -> int:
+        return hash(self.base_url)
+
+    def __repr__(self) -> str:
+        return f"Channel(base_url={self.base_url!r}, name={self.name!r})"
 
     def subdir_url(self, subdir: str) -> str:
         """The URL of the folder `subdir`, without a trailing slash."""
@@ -76,14 +87,13 @@ class Channel:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelConfig:
+class ChannelConfig(msgspec.Struct, frozen=True):
     """How names become channels; `home` is what `~` stands for."""
 
     alias: str = DEFAULT_ALIAS
-    custom_channels: Mapping[str, str] = field(default_factory=dict)
+    custom_channels: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Name → the URL or path below which that name lies: `{"pkgs/main": "https://host"}` is https://host/pkgs/main."""
-    custom_multichannels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    custom_multichannels: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     default_channels: tuple[str, ...] = ()
     """What `defaults` stands for, when someone names it."""
     migrated_aliases: tuple[str, ...] = ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import random
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -267,7 +266,7 @@ class HttpClient:
     def _pause(self, attempt: int, retry_after: str | None, url: str, reason: str) -> None:
         asked = seconds_of_retry_after(retry_after)
         if asked is None:
-            pause = self.settings.backoff_factor * 2**attempt * random.uniform(0.5, 1.0)
+            pause = self.settings.backoff_factor * 2**attempt * (0.5 + int.from_bytes(os.urandom(2)) / 0x20000)
         else:
             pause = min(asked, self.settings.max_retry_after)
         with self._lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+import importlib
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
@@ -55,7 +55,8 @@ def excepts(entry: str, host: str, port: int) -> bool:
     if entry == "*":
         return True
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+        ipaddress = importlib.import_module("ipaddress")
+        return bool(ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False))
     except ValueError:
         pass
     if entry.startswith("["):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from kaa.errors import KaaError
@@ -62,12 +61,14 @@ class NoWritableDirectory(KaaError):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class EnvironmentDirectories:
     """Where environments are looked for by name: the root prefix, and the environments directories in order."""
 
-    root_prefix: Path
-    directories: tuple[Path, ...]
+    __slots__ = ("directories", "root_prefix")
+
+    def __init__(self, root_prefix: Path, directories: tuple[Path, ...]) -> None:
+        self.root_prefix = root_prefix
+        self.directories = directories
 
     def find(self, name: str) -> Path | None:
         """The existing environment (or other directory) of that name."""

