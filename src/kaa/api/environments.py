@@ -7,6 +7,7 @@ changes anything.
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -14,10 +15,11 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
+from kaa.api.on_hand import PackagesOnHand
 from kaa.api.session import Session
-from kaa.config.values import solve_options
+from kaa.config.values import cutoffs_of, solve_options
 from kaa.errors import KaaError
-from kaa.index.index import Index
+from kaa.models.channel import Channel
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.prefix.environments import absolute_location
@@ -133,6 +135,8 @@ class ChangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Installed packages stay exactly as they are."""
     update_specs: bool = False
     """Packages that are named take the newest version although the installed one would do."""
+    update_deps: bool = False
+    """So do they, and all that they need."""
     update_all: bool = False
     """Every installed package takes the newest version that fits."""
     no_pin: bool = False
@@ -171,18 +175,16 @@ def plan_install(
     wanted = parse_specs(specs)
     if not wanted:
         raise NothingRequested("install")
-    request = replace(
-        _present(session, prefix, options),
-        install=wanted,
-        update=wanted if options.update_specs else (),
-        update_all=options.update_all,
-        freeze_installed=options.freeze_installed,
-    )
+    request = _present(session, prefix, options)
+    if options.update_specs or options.update_deps:
+        installed = {record.name for record in request.installed}
+        request = replace(request, update=tuple(spec for spec in wanted if spec.name in installed))
+    request = replace(request, install=wanted)
     return _plan(session, prefix, request, options, asked=wanted)
 
 
 def plan_update(
-    session: Session, prefix: Path, names: Sequence[str], options: ChangeOptions = ChangeOptions()
+    session: Session, prefix: Path, names: Sequence[str | MatchSpec], options: ChangeOptions = ChangeOptions()
 ) -> Transaction:
     """The newest versions that fit of the packages named, or of all with `options.update_all`."""
     prefix = absolute_location(prefix, session.cwd)
@@ -191,8 +193,21 @@ def plan_update(
     request = _present(session, prefix, options)
     wanted = parse_specs(names)
     _check_installed(prefix, request.installed, wanted)
-    request = replace(request, update=wanted, update_all=options.update_all)
-    return _plan(session, prefix, request, options)
+    request = replace(request, update=wanted)
+    again = [spec.name for spec in wanted if spec.name] if options.force_reinstall else ()
+    return _plan(session, prefix, request, options, again=again)
+
+
+def is_satisfied(session: Session, prefix: Path, specs: Sequence[str | MatchSpec]) -> bool:
+    """Whether installed packages are what the specs ask for already (for --satisfied-skip-solve)."""
+    installed = {record.name: record for record in open_prefix(absolute_location(prefix, session.cwd)).records()}
+
+    def has(spec: MatchSpec) -> bool:
+        record = installed.get(spec.name or "")
+        # What an extra brings, and what it brings in turn, is for the solver to find out.
+        return record is not None and spec.matches(record) and not spec.extras
+
+    return all(map(has, parse_specs(specs)))
 
 
 def plan_remove(
@@ -252,26 +267,44 @@ def _present(session: Session, prefix: Path, options: ChangeOptions) -> SolveReq
         installed=environment.records(),
         history=earlier_requests(environment),
         pins=pins_of(session, prefix, options),
+        update_all=options.update_all,
+        update_deps=options.update_deps,
+        freeze_installed=options.freeze_installed,
+        refresh=session.config.aggressive_update_packages,
     )
 
 
 def _plan(
-    session: Session, prefix: Path, request: SolveRequest, options: ChangeOptions, asked: Sequence[MatchSpec] = ()
+    session: Session,
+    prefix: Path,
+    request: SolveRequest,
+    options: ChangeOptions,
+    asked: Sequence[MatchSpec] = (),
+    *,
+    again: Iterable[str] = (),
 ) -> Transaction:
     """Solve a request against the session's channels, and plan the way there."""
     subdir = subdir_of(session, request.installed)
     request = _on_platform(session, replace(request, no_deps=options.no_deps, only_deps=options.only_deps), subdir)
     _check_disallowed(session, asked)
+    channels = _channels_for(session, request)
+    cutoffs = cutoffs_of(session.config, channels, time.time_ns() // 1_000_000, str(session.cwd))
+    request = replace(
+        request,
+        options=replace(request.options, cutoffs=cutoffs),
+        on_hand=PackagesOnHand(session.package_cache) if session.config.offline else None,
+    )
     # Closing the index keeps what it computed for the next run.
-    with _index_for(session, request, subdir) as index:
+    with session.open_index(channels, subdir) as index:
         solution = options.solver(request, index)
-    return _transaction(session, prefix, request, solution, options, asked=asked)
+    return _transaction(session, prefix, request, solution, options, asked=asked, again=again)
 
 
-def _index_for(session: Session, request: SolveRequest, subdir: str) -> Index:
+def _channels_for(session: Session, request: SolveRequest) -> tuple[Channel, ...]:
     """The configured channels, and behind them those that specs name themselves."""
-    named = [spec.channel for spec in request.install if spec.channel and not spec.channel.startswith("<")]
-    return session.open_index(session.channels([*session.config.channels, *named]), subdir)
+    jobs = (*request.install, *request.update)
+    named = [spec.channel for spec in jobs if spec.channel and not spec.channel.startswith("<")]
+    return session.channels([*session.config.channels, *named])
 
 
 def _on_platform(session: Session, request: SolveRequest, subdir: str) -> SolveRequest:
@@ -287,6 +320,7 @@ def _transaction(
     *,
     asked: Sequence[MatchSpec] = (),
     removed: Iterable[str] = (),
+    again: Iterable[str] = (),
 ) -> Transaction:
     current = {record.name: record for record in Prefix(prefix).records()}
     named = {spec.name: str(spec) for spec in asked if spec.name}
@@ -295,7 +329,7 @@ def _transaction(
         subdir_of(session, request.installed),
         tuple(current.values()),
         solution.records,
-        reinstall=frozenset(named) if options.force_reinstall else frozenset(),
+        reinstall=frozenset([*named, *again]) if options.force_reinstall else frozenset(),
         requested_specs={} if options.only_deps else named,
         removed_specs=tuple(removed),
         command=options.command,

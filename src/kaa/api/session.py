@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from kaa.config.options import Config
-from kaa.config.sources import load_config
+from kaa.config.sources import COMMAND_LINE, load_config
 from kaa.config.values import channel_config, http_settings, index_settings
 from kaa.errors import KaaError
 from kaa.events import Reporter, silent
@@ -154,11 +154,25 @@ class Session:
         )
 
     def virtual_packages(self, subdir: str) -> tuple[VirtualPackage, ...]:
-        """The virtual packages of a target platform: detected, assumed or overridden."""
+        """The virtual packages of a target platform: detected, assumed or overridden.
+
+        What was given in place of a command line counts more than the variables CONDA_OVERRIDE_*, which
+        count more than files.
+        """
         if self._detected is None:
             self._detected = detect()
+        option = "override_virtual_packages"
         overrides = self.config.override_virtual_packages
-        return virtual_packages(self._detected, subdir, self.environ, overrides, host_subdir=current_subdir())
+        settings = self.config.provenance.get(option, ())
+        given = {
+            name: overrides[name]
+            for setting in settings
+            if setting.source.kind == COMMAND_LINE and isinstance(setting.value, Mapping)
+            for name in setting.value
+        }
+        return virtual_packages(
+            self._detected, subdir, self.environ, overrides, given=given, host_subdir=current_subdir()
+        )
 
     @property
     def home(self) -> Path:

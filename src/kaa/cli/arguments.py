@@ -12,6 +12,7 @@ import importlib
 from kaa.models.subdir import KNOWN_SUBDIRS, NOARCH
 
 CHANNEL_PRIORITIES = ("strict", "flexible", "disabled")
+STRATEGIES = ("highest", "lowest", "lowest-direct")
 
 
 def flag(parser: argparse._ActionsContainer, *names: str, option: str, value: object = True, help: str) -> None:
@@ -25,6 +26,22 @@ def ignored(parser: argparse._ActionsContainer, *names: str, nargs: int | str | 
         parser.add_argument(*names, dest="_ignored", action="store_true", default=None, help=argparse.SUPPRESS)
     else:
         parser.add_argument(*names, dest="_ignored", nargs=nargs, help=argparse.SUPPRESS)
+
+
+class AddToMap(argparse.Action):
+    """NAME=VALUE, several times, as one map."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        name, equals, value = str(values).partition("=")
+        if not equals or not name.strip():
+            parser.error(f"argument {option_string}: {values!r} is not of the form {self.metavar}")
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), name.strip(): value.strip()})
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -135,6 +152,35 @@ def add_solving(parser: argparse.ArgumentParser) -> None:
     chosen.add_argument("--no-deps", action="store_true", help="only the named packages, not what they need")
     chosen.add_argument("--only-deps", action="store_true", help="only what the named packages need")
     group.add_argument("--no-pin", action="store_true", help="leave pinned specs aside")
+    group.add_argument(
+        "--strategy",
+        "--solve-strategy",
+        dest="solve_strategy",
+        choices=STRATEGIES,
+        default=None,
+        help="which versions to prefer: the highest, the lowest, or the lowest of the named packages alone",
+    )
+    group.add_argument(
+        "--exclude-newer",
+        dest="exclude_newer",
+        metavar="WHEN",
+        default=None,
+        help="leave out packages newer than a date (2026-03-01), a time or an age (7d); false: none",
+    )
+    group.add_argument(
+        "--exclude-newer-package",
+        dest="exclude_newer_package",
+        action=AddToMap,
+        metavar="NAME=WHEN",
+        help="the same for one package; may be repeated",
+    )
+    group.add_argument(
+        "--virtual-package",
+        dest="override_virtual_packages",
+        action=AddToMap,
+        metavar="NAME=VERSION",
+        help="solve for a machine with this virtual package, as in __glibc=2.28; empty: without it; may be repeated",
+    )
     group.add_argument(
         "--save-problem",
         metavar="FILE",

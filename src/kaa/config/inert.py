@@ -33,7 +33,6 @@ INERT: Mapping[str, tuple[Kind[object], object, tuple[str, ...]]] = {
     "enable_private_envs": (Anything(), False, ()),
     "environment_specifier": (Anything(), None, ("env_spec",)),
     "error_upload_url": (Anything(), "", ()),
-    "exclude_newer_package": (Anything(), {}, ()),
     "execute_threads": (Anything(), 1, ()),
     "experimental": (Anything(), [], ()),
     "export_platforms": (Anything(), [], ("extra_platforms",)),

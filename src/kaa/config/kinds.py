@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
+from kaa.models.cutoff import EXPECTED, InvalidCutoff, parse_cutoff
+
 T = TypeVar("T", covariant=True)
 
 TRUE = frozenset({"true", "yes", "on", "y", "1"})
@@ -111,6 +113,22 @@ class Text(Kind[str]):
         return found
 
 
+class PointInTime(Kind[str]):
+    """A date, a time or an age as it was written; nothing, or false, for no point in time."""
+
+    expected = EXPECTED
+
+    def parse(self, value: object) -> str:
+        found = _text(value)
+        try:
+            parse_cutoff(found or "", now=0)
+        except InvalidCutoff:
+            found = None
+        if found is None:
+            raise UnfitValue(self.expected)
+        return found
+
+
 class Choice(Kind[str]):
     """One of a few words; `other` maps further spellings (booleans of older files) to a word."""
 
@@ -188,6 +206,21 @@ class TextMap(Kind["Mapping[str, str]"]):
                 raise UnfitValue("key=value pairs with a comma between")
             found[key.strip()] = value.strip()
         return found
+
+
+class PointInTimeMap(TextMap):
+    """Points in time by key."""
+
+    expected = f"a map in which each value is {EXPECTED}"
+
+    def parse(self, value: object) -> Mapping[str, str]:
+        try:
+            return {key: PointInTime().parse(text) for key, text in super().parse(value).items()}
+        except UnfitValue:
+            raise UnfitValue(self.expected) from None
+
+    def parse_text(self, text: str, separator: str) -> Mapping[str, str]:
+        return self.parse(super().parse_text(text, separator))
 
 
 class ListMap(Kind["Mapping[str, tuple[str, ...]]"]):

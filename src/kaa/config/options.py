@@ -28,6 +28,8 @@ from kaa.config.kinds import (
     MapList,
     MaybeBoolean,
     Number,
+    PointInTime,
+    PointInTimeMap,
     Text,
     TextMap,
     Texts,
@@ -267,10 +269,10 @@ class Config:
     channel_settings = Option(
         MapList(),
         (),
-        "Settings of single channels: maps with the key `channel` and, for instance, `auth`.",
+        "Settings of single channels: maps with the key `channel` (a name, a URL, or a URL with `*`) and "
+        "`exclude_newer`. Other keys have no effect.",
         group="Channels",
         trusted=True,
-        inert=True,
     )
     subdir = Option(
         Text(),
@@ -470,7 +472,10 @@ class Config:
     )
     track_features = Option(Texts(), (), "Features to prefer (for old packages).", group="Solving", inert=True)
     aggressive_update_packages = Option(
-        Texts(), (), "Packages that are updated whenever anything else is.", group="Solving", inert=True
+        Texts(),
+        (),
+        "Names of packages that are brought to their newest version whenever something is installed or updated.",
+        group="Solving",
     )
     add_pip_as_python_dependency = Option(
         Boolean(),
@@ -483,17 +488,39 @@ class Config:
         TextMap(),
         {},
         "Versions of virtual packages instead of the detected ones, by name without the underscores; an empty version "
-        "means that the machine has none.",
+        "means that the machine has none. --virtual-package adds to these.",
         group="Solving",
         aliases=("virtual_packages",),
     )
+    solve_strategy = Option(
+        Choice(
+            "highest",
+            "lowest",
+            "lowest-direct",
+            other={"lowest-version": "lowest", "lowest-version-direct": "lowest-direct"},
+        ),
+        "highest",
+        "Which versions to prefer: the highest that fit, the lowest, or (lowest-direct) the lowest of what is asked "
+        "for and the highest of what that needs.",
+        group="Solving",
+    )
     exclude_newer = Option(
-        Text(),
+        PointInTime(),
         "",
-        "Leave out packages that are newer: a date, or an age such as 7d.",
+        "Leave out packages that are newer: a date, a time, or an age such as 7d; false: leave out nothing. What "
+        "counts is when a package came into its channel, or where that is not known, when it was built; a package of "
+        "which neither is known is left out.",
         group="Solving",
         aliases=("cooldown",),
-        inert=True,
+        trusted=True,
+    )
+    exclude_newer_package = Option(
+        PointInTimeMap(),
+        {},
+        "The same for single packages, by name; it counts more than what holds for a channel (channel_settings) or for "
+        "all.",
+        group="Solving",
+        trusted=True,
     )
 
     # -- shells -----------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ _SCALAR = re.compile(
 )
 _INTEGER = re.compile(r"(?:0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"[0-9]+\.[0-9]+\Z")
+_AGE = re.compile(r"[0-9]+[dhmsw]\Z")
 _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -135,6 +136,8 @@ def _scalar(text: str) -> tuple[Scalar, str]:
             return int(word), comment
         if _FLOAT.match(word):
             return float(word), comment
+        if _AGE.match(word):
+            return word, comment
         # Dates, times, other bases, exponents: the real reader knows.
         raise _NotPlain
     if word[0] == "." and not word.startswith(("./", "../")):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
 from kaa.config.options import Config
 from kaa.host.platform import current_subdir
 from kaa.index.fetch import IndexSettings
-from kaa.models.channel import ChannelConfig
+from kaa.models.channel import Channel, ChannelConfig
+from kaa.models.cutoff import parse_cutoff
+from kaa.models.match_spec import channel_matches
 from kaa.net.settings import HttpSettings
-from kaa.solver.request import ChannelPriority, SolveOptions
+from kaa.solver.cutoffs import Cutoffs
+from kaa.solver.request import ChannelPriority, SolveOptions, Strategy
 from kaa.transaction.plan import LinkOptions, PathConflict, SafetyChecks
 
 
@@ -54,9 +57,36 @@ def index_settings(config: Config) -> IndexSettings:
     )
 
 
-def solve_options(config: Config) -> SolveOptions:
+def solve_options(config: Config, cutoffs: Cutoffs | None = None) -> SolveOptions:
     """How to choose among what channels offer."""
-    return SolveOptions(channel_priority=cast(ChannelPriority, config.channel_priority))
+    return SolveOptions(
+        channel_priority=cast(ChannelPriority, config.channel_priority),
+        strategy=cast(Strategy, config.solve_strategy),
+        cutoffs=cutoffs or Cutoffs(),
+    )
+
+
+def cutoffs_of(config: Config, channels: Iterable[Channel], now: int, cwd: str) -> Cutoffs:
+    """Which packages are too new, at the time `now` in milliseconds since 1970; raises InvalidCutoff."""
+    by_channel: dict[str, int | None] = {}
+    settings = [setting for setting in config.channel_settings if "exclude_newer" in setting]
+    # What counts most stands first.
+    for setting in reversed(settings):
+        text = setting.get("channel", "")
+        cutoff = parse_cutoff(setting["exclude_newer"], now, source=f"exclude_newer of {text} in channel_settings")
+        if "*" in text:
+            named = [channel.base_url for channel in channels if channel_matches(text, channel.base_url)]
+        else:
+            named = [channel.base_url for channel in channel_config(config).resolve(text, cwd)]
+        by_channel.update(dict.fromkeys(named, cutoff))
+    return Cutoffs(
+        parse_cutoff(config.exclude_newer, now),
+        by_channel,
+        {
+            name.lower(): parse_cutoff(text, now, source=f"exclude_newer_package of {name}")
+            for name, text in config.exclude_newer_package.items()
+        },
+    )
 
 
 def link_options(

@@ -45,6 +45,8 @@ OVERRIDES = ("archspec", "cuda", "cuda_arch", "glibc", "linux", "osx", "win")
 _NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
 _KERNEL = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?(\.[0-9]+)?")
 _BUILD = re.compile(r"[A-Za-z0-9_.+]{1,64}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_VERSION = re.compile(r"[A-Za-z0-9_.+!]{1,64}")
 
 
 class InvalidOverride(KaaError, ValueError):
@@ -81,20 +83,23 @@ def virtual_packages(
     environment: Mapping[str, str],
     overrides: Mapping[str, str] | None = None,
     *,
+    given: Mapping[str, str] | None = None,
     host_subdir: str,
 ) -> tuple[VirtualPackage, ...]:
     """What a solve for `target_subdir` may count on, sorted by name.
 
     `detected` was found on this machine, whose subdir is `host_subdir`. `environment` is searched for CONDA_OVERRIDE_*;
-    `overrides` (`{"cuda": "12.4"}`, with or without underscores) come from the configuration and stand below it. An
-    empty value hides __cuda, __cuda_arch and __glibc, and is no override for the others. Raises InvalidOverride.
+    `overrides` (`{"cuda": "12.4"}`, with or without underscores) come from the configuration and stand below it,
+    `given` was given for this one solve and stands above it. An empty value hides __cuda, __cuda_arch and __glibc, and
+    is no override for the others of this list; of names that are not in it, any version is taken as it is given.
+    Raises InvalidOverride.
     """
     system, _, machine = target_subdir.partition("-")
     if not machine:
         return ()
     native = target_subdir == host_subdir or target_subdir in ALSO_RUNS.get(host_subdir, ())
     found = {package.name.removeprefix("__"): package for package in detected} if native else {}
-    asked = _Overrides(environment, overrides or {})
+    asked = _Overrides(environment, overrides or {}, given or {})
     family = FAMILIES.get(machine, machine)
     offered = [_archspec(found, asked, family, exact=target_subdir == host_subdir)]
     offered += _cuda(found, asked)
@@ -108,23 +113,31 @@ def virtual_packages(
         offered.append(_system("win", found, asked, UNKNOWN, _NUMBERS, "a Windows version such as 10.0.19045"))
     if system in UNIX_SYSTEMS:
         offered.append(VirtualPackage("__unix", "0"))
+    offered += _others(asked)
     return tuple(sorted(offered))
 
 
 class _Overrides:
-    """What was set by hand, the environment above the configuration."""
+    """What was set by hand: what was given for this one time, below it the environment, below it the configuration."""
 
-    def __init__(self, environment: Mapping[str, str], configured: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], configured: Mapping[str, str], given: Mapping[str, str]) -> None:
         self._environment = environment
-        self._configured = {name.removeprefix("__").lower(): str(value) for name, value in configured.items()}
+        self._configured = _by_short_name(configured)
+        self._given = {name: _without_default_build(name, value) for name, value in _by_short_name(given).items()}
+
+    def names(self) -> list[str]:
+        """The names that were set, but for those that only the environment sets."""
+        return sorted({*self._configured, *self._given})
 
     def find(self, name: str) -> tuple[str, str] | None:
         """The value for `name` and where it was set, in words for a message."""
+        if name in self._given:
+            return self._given[name], f"the virtual package __{name}"
         variable = f"CONDA_OVERRIDE_{name.upper()}"
         if variable in self._environment:
             return self._environment[variable].strip(), variable
         if name in self._configured:
-            return self._configured[name].strip(), f"override_virtual_packages: {name}"
+            return self._configured[name], f"override_virtual_packages: {name}"
         return None
 
     def version(self, name: str, pattern: re.Pattern[str], expected: str) -> str | None:
@@ -136,6 +149,33 @@ class _Overrides:
         if value and not pattern.fullmatch(value):
             raise InvalidOverride(source, value, expected)
         return value
+
+
+def _by_short_name(values: Mapping[str, str]) -> dict[str, str]:
+    return {name.strip().removeprefix("__").lower(): str(value).strip() for name, value in values.items()}
+
+
+def _without_default_build(name: str, value: str) -> str:
+    """A value as the variables hold it: `1=zen3` of __archspec is its build, `2.28=0` is a version."""
+    if name == "archspec":
+        return value.rpartition("=")[2]
+    return value if name == "cuda_arch" else value.removesuffix("=0")
+
+
+def _others(asked: _Overrides) -> list[VirtualPackage]:
+    """Virtual packages that kaa knows nothing of, as channels may ask for them."""
+    found = []
+    for name in asked.names():
+        value, source = asked.find(name) or ("", "")
+        if name in OVERRIDES or not value:
+            continue
+        version, equals, build = value.partition("=")
+        if name == "unix" or not _NAME.fullmatch(name):
+            raise InvalidOverride(source, value, "for a virtual package that can be set")
+        if not _VERSION.fullmatch(version) or (equals and not _BUILD.fullmatch(build)):
+            raise InvalidOverride(source, value, "a version, or a version and a build such as 1.0=0")
+        found.append(VirtualPackage(f"__{name}", version, build or "0"))
+    return found
 
 
 def _archspec(found: Mapping[str, VirtualPackage], asked: _Overrides, family: str, *, exact: bool) -> VirtualPackage:

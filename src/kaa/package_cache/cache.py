@@ -12,6 +12,7 @@ Two packages are the same when their hashes are: channels do ship different byte
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -32,6 +33,7 @@ URLS = "urls.txt"
 BYTECODE = ".bytecode"
 LOCKS = ".locks"
 EXTENSIONS = (".conda", ".tar.bz2")
+_HASH_AT_END = re.compile(r"-[0-9a-f]{8}\Z")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+~=-]*")
 
 
@@ -98,6 +100,17 @@ class PackageCache:
                     return path
         return None
 
+    def dists(self) -> frozenset[str]:
+        """The dist strings of what lies in the directories, by the names of files alone: nothing is looked into."""
+        found: set[str] = set()
+        for directory in self.directories:
+            with contextlib.suppress(OSError):
+                for path in directory.iterdir():
+                    name = path.name.removesuffix(extension_at_end(path.name))
+                    found.add(name)
+                    found.add(_HASH_AT_END.sub("", name))
+        return frozenset(found)
+
     def iter_packages(self) -> Iterator[ExtractedPackage]:
         """Every unpacked package of every directory, by name."""
         for directory in self.directories:
@@ -148,12 +161,16 @@ def names_of(record: RepoDataRecord) -> tuple[str, str]:
     return dist, f"{dist}-{known[:8].lower()}"
 
 
+def extension_at_end(name: str) -> str:
+    """The extension of a package archive that a file name ends in, or nothing."""
+    return next((extension for extension in EXTENSIONS if name.endswith(extension)), "")
+
+
 def extension_of(record: RepoDataRecord) -> str:
     """The extension of a record's archive; `.conda` when its names do not say."""
     for name in (record.fn, record.url):
-        for extension in EXTENSIONS:
-            if name.endswith(extension):
-                return extension
+        if extension := extension_at_end(name):
+            return extension
     return EXTENSIONS[0]
 
 

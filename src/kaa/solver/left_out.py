@@ -11,6 +11,8 @@ from kaa.solver.reasons import NotOnHand, TooNew
 from kaa.solver.request import OnHand
 from kaa.solver.states import NameStates, Part
 
+END_OF_TIME = 1 << 62
+
 
 def left_out(
     states: NameStates, cutoffs: Cutoffs, on_hand: OnHand | None, installed: RepoDataRecord | None
@@ -24,7 +26,9 @@ def left_out(
             if cutoff is not None and part.mask != kept:
                 newer = part.too_new(cutoff) & ~kept
                 if newer:
-                    found.append((newer, TooNew(states.name, part.group.channel, cutoff, newer.bit_count())))
+                    undated = (part.too_new(END_OF_TIME) & ~kept).bit_count()
+                    reason = TooNew(states.name, part.group.channel, cutoff, newer.bit_count(), undated)
+                    found.append((newer, reason))
     if on_hand is not None:
         absent = states.universe & ~1 & ~kept
         for mask, _ in found:

@@ -73,6 +73,8 @@ class TooNew(msgspec.Struct, frozen=True):
     """In milliseconds since 1970."""
     candidates: int
     """How many there are."""
+    undated: int = 0
+    """Of how many of these no time is known."""
 
 
 class NotOnHand(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ Nothing else changes, so no search is needed: the answer is a subset of what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec import MatchSpec
@@ -35,14 +35,16 @@ def remaining(
     *,
     prune: bool,
     dependents: bool = True,
+    extras: Mapping[str, Collection[str]] | None = None,
 ) -> list[RepoDataRecord]:
     """What stays when these names go.
 
-    With `dependents`, whatever needs one of them goes as well; with `prune`, whatever only they needed, unless it is
-    one of `asked_for`.
+    `extras` (CEP 44) are those that were asked for, by name: what they bring is needed as well. With `dependents`,
+    whatever needs one of the names goes as well; with `prune`, whatever only they needed, unless it is one of
+    `asked_for`.
     """
     records = {record.name: record for record in sorted(installed, key=lambda record: record.name)}
-    needs = {name: needed_names(record, records) for name, record in records.items()}
+    needs = {name: needed_names(record, records, (extras or {}).get(name, ())) for name, record in records.items()}
     gone = set(removed)
     if dependents:
         gone = reach(gone, turned(needs))
@@ -51,16 +53,22 @@ def remaining(
     return [record for name, record in records.items() if name not in gone]
 
 
-def needed_by(records: Iterable[RepoDataRecord], names: Iterable[str]) -> set[str]:
-    """The names of the records without which those of these names cannot be."""
+def needed_by(
+    records: Iterable[RepoDataRecord], names: Iterable[str], extras: Mapping[str, Collection[str]]
+) -> set[str]:
+    """The names of the records without which those of these names, with their extras, cannot be."""
     by_name = {record.name: record for record in records}
     named = {name for name in names if name in by_name}
-    return reach(named, {name: needed_names(record, by_name) for name, record in by_name.items()}) - named
+    return (
+        reach(named, {name: needed_names(record, by_name, extras.get(name, ())) for name, record in by_name.items()})
+        - named
+    )
 
 
-def needed_names(record: RepoDataRecord, records: dict[str, RepoDataRecord]) -> set[str]:
-    """The installed names that a record cannot do without."""
-    names = {name_of(text) for text in record.depends if "when" not in text or is_active(text, records)}
+def needed_names(record: RepoDataRecord, records: dict[str, RepoDataRecord], extras: Collection[str] = ()) -> set[str]:
+    """The installed names that a record cannot do without, nor the extras that it is to have."""
+    texts = [*record.depends, *(text for extra in extras for text in record.extra_depends.get(extra, ()))]
+    names = {name_of(text) for text in texts if "when" not in text or is_active(text, records)}
     return {name for name in names if name in records and name != record.name}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from kaa.models.graph import RecordGraph
 from kaa.solver.candidates import CandidateSource
-from kaa.solver.failures import PackagesNotFound, TimeLimitReached, Unsolvable
+from kaa.solver.failures import PackagesNotFound, TimeLimitReached, Unsolvable, name_in
 from kaa.solver.removal import needed_by, remaining, select_installed
 from kaa.solver.request import SolveRequest
 from kaa.solver.search import NoSolution
@@ -49,13 +49,14 @@ def with_dependencies_updated(solving: Solving, solution: Solution, check: Calla
     What they need is known when they are chosen, and may change with what they need: it is solved again until nothing
     new comes up.
     """
-    needed = needed_by(solution.records, solving.named)
+    extras = {name_in(spec): spec.extras for spec in (*solving.held, *solving.jobs) if spec.extras}
+    needed = needed_by(solution.records, solving.named, extras)
     while needed - set(solving.needed):
         solving = Solving(
             solving.request, solving.source, check, world=solving.world, needed=needed | set(solving.needed)
         )
         solution = solving.solve()
-        needed = needed_by(solution.records, solving.named)
+        needed = needed_by(solution.records, solving.named, extras)
     return solution
 
 
@@ -64,7 +65,12 @@ def solve_removal(request: SolveRequest) -> Solution:
     removed = select_installed(request.remove, request.installed, job="remove")
     earlier = [spec.name for spec in request.history if spec.name is not None]
     records = remaining(
-        removed, request.installed, earlier, prune=request.prune and not request.no_deps, dependents=not request.no_deps
+        removed,
+        request.installed,
+        earlier,
+        prune=request.prune and not request.no_deps,
+        dependents=not request.no_deps,
+        extras={spec.name: spec.extras for spec in request.history if spec.name is not None},
     )
     why: dict[str, Why] = {
         record.name: "earlier request" if record.name in earlier else "installed" for record in records

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from kaa.api.environments import NothingRequested, plan_explicit, plan_install, plan_update
+from kaa.api.environments import NothingRequested, is_satisfied, plan_explicit, plan_install, plan_update
 from kaa.api.explicit import fetch_explicit
-from kaa.api.listing import read_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import (
     add_channels,
@@ -24,8 +23,6 @@ from kaa.cli.arguments import (
 )
 from kaa.cli.changing import carry_out, change_options, check_changeable, read_request, tell_nothing_to_do
 from kaa.cli.configuring import existing_target
-from kaa.models.match_spec import MatchSpec
-from kaa.models.record import RepoDataRecord
 
 HELP = """Add packages to an environment, changing of the rest as little as possible.
 
@@ -63,14 +60,8 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     else:
         if not request.specs:
             raise NothingRequested("install")
-        installed = read_environment(session, prefix).records
-        if arguments.satisfied_skip_solve and all(is_satisfied(spec, installed) for spec in request.specs):
+        if arguments.satisfied_skip_solve and is_satisfied(session, prefix, request.specs):
             tell_nothing_to_do(session)
             return 0
         transaction = plan_install(session, prefix, request.specs, options)
     return carry_out(session, transaction, download_only=arguments.download_only)
-
-
-def is_satisfied(spec: MatchSpec, installed: tuple[RepoDataRecord, ...]) -> bool:
-    """Whether an installed package is what the spec asks for."""
-    return any(spec.matches(record) for record in installed)

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from collections.abc import Sequence
 
-from kaa.api.environments import NothingRequested, plan_install, plan_update
+from kaa.api.environments import NothingRequested, plan_update
 from kaa.api.listing import read_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import (
@@ -23,7 +23,7 @@ from kaa.cli.arguments import (
     add_update_mode,
     ignored,
 )
-from kaa.cli.changing import carry_out, change_options, check_changeable, read_request
+from kaa.cli.changing import carry_out, change_options, check_changeable, read_request, tell_nothing_to_do
 from kaa.cli.configuring import existing_target
 from kaa.errors import KaaError
 from kaa.models.match_spec import MatchSpec
@@ -92,10 +92,11 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     missing = [name for name in names if name not in installed]
     if missing:
         raise NotInstalled(str(prefix), missing)
-    if options.force_reinstall and names:
-        transaction = plan_install(session, prefix, specs, options)
-    else:
-        transaction = plan_update(session, prefix, names, options)
+    if names and arguments.satisfied_skip_solve:
+        # All of them are installed, and nothing more is asked of them.
+        tell_nothing_to_do(session)
+        return 0
+    transaction = plan_update(session, prefix, specs, options)
     return carry_out(session, transaction, download_only=arguments.download_only)
 
 
