@@ -1,8 +1,6 @@
 """Where kaa's answers and py-rattler's differ, sorted by cause; `python -m tests.solver.differences` counts them all.
 
-What a solution is worth is a list of *merits* in the order in which kaa wishes for things (docs/design/0002-solver.md):
-python stays as it is, installed packages stay there, what was asked for directly is the best that can be had, other
-installed packages stay as they are. The first merit in which two solutions differ is what decides between them.
+The first merit (`tests.solver.merits`) in which two solutions differ is what decides between them.
 """
 
 from __future__ import annotations
@@ -15,13 +13,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 
 from kaa.models.record import RepoDataRecord
 from kaa.models.version import Version
 from kaa.solver.request import SolveRequest
+from tests.solver.merits import first_difference, is_better
 from tests.solver.peer import Outcome, Peer
 from tests.solver.scenarios import Scenario, channels, scenario
 
@@ -30,62 +28,6 @@ ALL = 2000
 
 SAMPLE = 600
 """So many, the first, are asked in every check of a change."""
-
-Rank: TypeAlias = tuple[bool, bool, int, Version, int]
-"""Kept as installed; without track_features; minus the place of the channel (flexible priority); version; number."""
-
-
-class Merit(msgspec.Struct, frozen=True):
-    """One thing that is wished for, and how well a solution fulfils it: more is better."""
-
-    name: str
-    wish: str
-    worth: bool | Rank | None
-
-
-def merits(request: SolveRequest, records: Sequence[RepoDataRecord], ranks: Mapping[str, int]) -> Iterator[Merit]:
-    """What a solution is worth, the most important first; `ranks` are the places of the channels, 0 the first."""
-    present = {record.name: record for record in records}
-    before = {record.name: record for record in request.installed}
-    named = list(dict.fromkeys(spec.name or "" for spec in request.install))
-    held = [
-        spec.name or ""
-        for spec in request.history
-        if spec.name in before and spec.name not in named and spec.matches(before[spec.name])
-    ]
-    kept = list(dict.fromkeys([*held, *(name for name in sorted(before) if name not in named)]))
-    if "python" in before and "python" not in named:
-        old, new = before["python"], present.get("python")
-        yield Merit("python", "python keeps its minor version", new is not None and minor(new) == minor(old))
-        yield Merit("python", "python stays as it is", new == old)
-    for name in kept:
-        yield Merit(name, "an installed package stays there", name in present)
-    for name in named:
-        record = present.get(name)
-        if record is not None:
-            yield Merit(name, "a requested package", rank_of(record, before.get(name), request, ranks))
-        else:
-            yield Merit(name, "a requested package", None)
-    for name in kept:
-        yield Merit(name, "an installed package stays as it is", present.get(name) == before[name])
-
-
-def rank_of(
-    record: RepoDataRecord, before: RepoDataRecord | None, request: SolveRequest, ranks: Mapping[str, int]
-) -> Rank:
-    """How good a candidate is among those of its name; more is better."""
-    flexible = request.options.channel_priority == "flexible"
-    return (
-        record == before,
-        not record.track_features,
-        -ranks.get(record.channel, len(ranks)) if flexible else 0,
-        Version(record.version),
-        record.build_number,
-    )
-
-
-def minor(record: RepoDataRecord) -> tuple[str, ...]:
-    return tuple(record.version.split(".")[:2])
 
 
 class Difference(msgspec.Struct):
@@ -141,24 +83,11 @@ def compare(outcome: Outcome) -> Difference:
     decisive = first_difference(outcome.request, ours, theirs, ranks)
     if decisive is not None:
         mine, other = decisive
-        whose = "here" if mine.worth is not None and (other.worth is None or mine.worth > other.worth) else "there"  # type: ignore[operator]
+        whose = "here" if is_better(mine, other) else "there"
         found.merit = f"{mine.wish}: better {whose}"
         found.detail = f"{mine.name}: {shown(ours, mine.name)} here, {shown(theirs, mine.name)} there"
     count(found, outcome.request, {one.name: one for one in ours}, {one.name: one for one in theirs})
     return found
-
-
-def first_difference(
-    request: SolveRequest, ours: Sequence[RepoDataRecord], theirs: Sequence[RepoDataRecord], ranks: Mapping[str, int]
-) -> tuple[Merit, Merit] | None:
-    """The first merit in which two solutions differ; none from where a tie between equal candidates was broken."""
-    mine, other = ({record.name: record for record in records} for records in (ours, theirs))
-    for here, there in zip(merits(request, ours, ranks), merits(request, theirs, ranks), strict=True):
-        if here.worth != there.worth:
-            return here, there
-        if isinstance(here.worth, tuple) and mine[here.name] != other[here.name]:
-            return None
-    return None
 
 
 def count(

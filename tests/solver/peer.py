@@ -23,7 +23,7 @@ from kaa.solver.solve import solve
 from tests.solver.conda_forge import repodata_of
 from tests.solver.packages import specs
 from tests.solver.scenarios import Layout, Scenario, channels
-from tests.solver.validity import Judge, channels_of
+from tests.solver.validity import Judge, channels_of, held_specs
 
 rattler = pytest.importorskip("rattler", reason="py-rattler is not installed")
 solver_error = pytest.importorskip("rattler.exceptions").SolverError
@@ -181,15 +181,9 @@ def is_wanted(record: RepoDataRecord, request: SolveRequest) -> bool:
 
 
 def held_texts(case: Scenario, request: SolveRequest) -> list[str]:
-    """The earlier requests that go on holding: no new one names the package, and what is installed meets them."""
-    named = {spec.name for spec in request.install}
-    before = {record.name: record for record in request.installed}
-    held = []
-    for text in case.earlier:
-        spec = MatchSpec.parse(text, lenient=True)
-        if spec.name not in named and spec.name in before and spec.matches(before[spec.name]):
-            held.append(text)
-    return held
+    """The earlier requests that go on holding, as they were written."""
+    held = held_specs(request)
+    return [text for text in case.earlier if MatchSpec.parse(text, lenient=True) in held]
 
 
 def answer(request: SolveRequest, case: Scenario) -> Answer:

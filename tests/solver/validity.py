@@ -11,6 +11,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.solver.request import SolveRequest
@@ -31,14 +33,12 @@ class Judge:
         self.request = request
         self.offered = offered
         self.machine = {package.name: package.record() for package in request.virtual_packages}
-        self.before = {record.name: record for record in request.installed}
-        self.named = {spec.name for spec in (*request.install, *request.update, *request.remove)}
-        self.any_channel = {spec.name for spec in (*request.install, *request.update) if spec.channel is not None}
-        self.held = [
-            spec
-            for spec in request.history
-            if spec.name not in self.named and spec.name in self.before and spec.matches(self.before[spec.name])
-        ]
+        self.removed = removed_names(request)
+        self.before = {record.name: record for record in request.installed if record.name not in self.removed}
+        self.named = {spec.name for spec in (*request.install, *request.update)}
+        self.held = held_specs(request)
+        self.wanted = (*request.install, *request.update, *self.held)
+        self.any_channel = {spec.name for spec in self.wanted if spec.channel is not None}
         self._accepted: dict[tuple[str, str], bool] = {}
 
     def faults(self, records: Sequence[RepoDataRecord]) -> list[str]:
@@ -58,15 +58,13 @@ class Judge:
             if record.name in present:
                 found.append(f"two records of {record.name}")
             present[record.name] = record
-        for spec in (*self.request.install, *self.request.update, *self.held):
+        for spec in self.wanted:
             if not meets(present, spec):
                 found.append(f"{spec} was asked for")
         for pin in self.request.pins:
             if pin.name in present and not pin.matches(present[pin.name]):
                 found.append(f"{pin} is pinned")
-        for spec in self.request.remove:
-            if any(spec.matches(record) and self.before.get(record.name) == record for record in records):
-                found.append(f"{spec} was to be removed")
+        found += [f"{name} was to be removed" for name in sorted(self.removed & present.keys())]
         found += self.thawed(present)
         chosen_extras = self.extras(present)
         for record in records:
@@ -90,7 +88,6 @@ class Judge:
             f"{name} was to stay"
             for name, record in self.before.items()
             if name not in updated
-            and name not in {spec.name for spec in self.request.remove}
             and all(spec.matches(record) for spec in self.request.install if spec.name == name)
             and present.get(name) != record
         ]
@@ -124,7 +121,7 @@ class Judge:
     def extras(self, present: Present) -> dict[str, set[str]]:
         """The extras that are asked for, by name."""
         found: dict[str, set[str]] = {}
-        for spec in (*self.request.install, *self.request.update, *self.held):
+        for spec in self.wanted:
             found.setdefault(spec.name or "", set()).update(spec.extras)
         grown = True
         while grown:
@@ -146,7 +143,7 @@ class Judge:
         """Packages that cannot be reached from the requests and the former environment."""
         present = {**self.machine, **{record.name: record for record in records}}
         extras = self.extras(present)
-        reached = {spec.name for spec in (*self.request.install, *self.request.update, *self.held)}
+        reached = {spec.name for spec in self.wanted}
         reached |= self.before.keys()
         waiting = list(reached)
         while waiting:
@@ -177,6 +174,24 @@ class Judge:
             if not self.invalid(with_old) and len(self.superfluous(with_old)) <= len(self.superfluous(records)):
                 found.append(f"{old.dist} could have stayed")
         return found
+
+
+def removed_names(request: SolveRequest) -> set[str]:
+    """The installed packages that are to go."""
+    return {one.name for one in request.installed if any(spec.matches(one) for spec in request.remove)}
+
+
+def held_specs(request: SolveRequest) -> list[MatchSpec]:
+    """The earlier requests that go on holding; of what is updated they hold no version."""
+    before = {one.name: one for one in request.installed if one.name not in removed_names(request)}
+    requested = {spec.name for spec in request.install}
+    updated = before if request.update_all else {spec.name for spec in request.update}
+    held = []
+    for spec in request.history:
+        record = before.get(spec.name or "")
+        if record is not None and spec.name not in requested and spec.matches(record):
+            held.append(msgspec.structs.replace(spec, version=None, build=None) if spec.name in updated else spec)
+    return held
 
 
 def is_active(present: Present, spec: MatchSpec) -> bool:
