@@ -79,8 +79,8 @@ def specs(*texts: str) -> tuple[MatchSpec, ...]:
 
 
 def ask(where: RecordSource, *install: str, **jobs: Any) -> Solution:
-    """Solve for these specs; jobs given as texts become specs, options are `channel_priority` and `strategy`."""
-    options = SolveOptions(**{key: jobs.pop(key) for key in ("channel_priority", "strategy") if key in jobs})
+    """Solve for these specs; jobs given as texts become specs, what is an option of a solve becomes one."""
+    options = SolveOptions(**{key: jobs.pop(key) for key in ("channel_priority", "strategy", "cutoffs") if key in jobs})
     for key in ("remove", "update", "history", "pins"):
         if key in jobs:
             jobs[key] = specs(*jobs[key])
