@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
-from hashlib import sha256
+from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,21 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaa.channels.index import index_channel
+from kaa.channels.index import NoChannelFolder, index_channel
+from kaa.channels.sharding import NoRepodata, shard_channel
 from kaa.channels.shards import CACHE_NAME, KEPT_SECONDS, SHARD_INDEX, WrittenShards, write_shards
-from kaa.models.repodata import RepoData, RepodataInvalid, decode_shard_record, parse_repodata, parse_shard
-from tests.channels import ChannelBuilder, Package
+from kaa.cli.main import main
+from kaa.models.channel_relations import InvalidChannelRelation
+from kaa.models.repodata import (
+    ChannelRelations,
+    RepoData,
+    RepodataInvalid,
+    decode_shard_record,
+    parse_repodata,
+    parse_shard,
+    parse_shard_index,
+)
+from tests.channels import ChannelBuilder, Package, serve
 
 NOW = 1_800_000_000.0
 DAY = 24 * 3600.0
@@ -374,3 +387,202 @@ def test_kaa_reads_the_records_back(tmp_path: Path) -> None:
     read = decode_shard_record(text, "file:///c", "linux-64", file_name, f"file:///c/linux-64/{file_name}")
     expected = json.loads((tmp_path / "linux-64/repodata.json").read_bytes())["packages.conda"][file_name]
     assert (read.sha256, read.md5, read.depends) == (expected["sha256"], expected["md5"], ("x >=1",))
+
+
+# -- for a channel as it is -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["repodata.json", "repodata.json.zst"])
+def test_shards_of_a_channel_without_its_packages(tmp_path: Path, name: str) -> None:
+    for subdir in ("linux-64", "noarch"):
+        text = json.dumps(document(record("a", sha256=SHA256)) | {"info": {"subdir": subdir}}).encode()
+        (tmp_path / subdir).mkdir()
+        (tmp_path / subdir / name).write_bytes(
+            zstandard.ZstdCompressor().compress(text) if name.endswith("zst") else text
+        )
+    (tmp_path / "win-64").mkdir()
+    exports = {"packages.conda": {"a-1.0-0.conda": {"run_exports": {"weak": ["a"]}}, "b-1-0.conda": {}}, "info": {}}
+    (tmp_path / "linux-64/run_exports.json").write_text(json.dumps(exports))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    found = shard_channel(tmp_path)
+    assert [(written.subdir, written.shards) for written in found] == [("linux-64", 1), ("noarch", 1)]
+    assert shard(tmp_path / "linux-64", "a")["packages.conda"]["a-1.0-0.conda"]["run_exports"] == {"weak": ["a"]}
+    assert "run_exports" not in shard(tmp_path / "noarch", "a")["packages.conda"]["a-1.0-0.conda"]
+    assert {path: path.read_bytes() for path in before} == before
+    assert [written.subdir for written in shard_channel(tmp_path, subdirs=["noarch"])] == ["noarch"]
+
+
+def test_a_channel_that_cannot_be_sharded(tmp_path: Path) -> None:
+    with pytest.raises(NoChannelFolder):
+        shard_channel(tmp_path / "missing")
+    (tmp_path / "noarch").mkdir()
+    with pytest.raises(NoRepodata, match="no subfolder of"):
+        shard_channel(tmp_path)
+    (tmp_path / "noarch/repodata.json").write_text("{")
+    with pytest.raises(RepodataInvalid, match=r"noarch/repodata\.json"):
+        shard_channel(tmp_path)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAA_ROOT_PREFIX", str(tmp_path / "root"))
+    folder = tmp_path / "channel"
+    ChannelBuilder(folder).add(Package("a"))
+    assert main(["channel", "index", str(folder), "--shards", "--json"]) == 0
+    assert [subdir["shards"] for subdir in json.loads(capsys.readouterr().out)] == [1, 0]
+    assert list(shard_index(folder / "linux-64")["shards"]) == ["a"]
+    for path in (folder / "linux-64").glob("*.conda"):
+        path.unlink()
+    assert main(["channel", "index", str(folder), "--from-repodata", "-q"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["subdir", "shards", "written"],
+        ["linux-64", "1", "0"],
+        ["noarch", "0", "0"],
+    ]
+    assert records_of(folder) == ["a-1.0-0.conda"]
+    assert main(["channel", "index", str(folder), "--from-repodata", "--json"]) == 0
+    assert [subdir["shards"] for subdir in json.loads(capsys.readouterr().out)] == [1, 0]
+
+
+def records_of(folder: Path) -> list[str]:
+    return list(json.loads((folder / "linux-64/repodata.json").read_bytes())["packages.conda"])
+
+
+# -- what is said of other channels -----------------------------------------------------------------------------------
+
+
+def said(folder: Path, subdir: str) -> Any:
+    plain = json.loads((folder / subdir / "repodata.json").read_bytes())["info"].get("channel_relations")
+    assert shard_index(folder / subdir)["info"].get("channel_relations") == plain
+    return plain
+
+
+def test_relations_are_in_every_document_and_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    ChannelBuilder(folder).add(Package("a"))
+    index_channel(folder, shards=True, relations=ChannelRelations(base="../forge", overrides="../old"))
+    expected = {"base": "../forge", "overrides": "../old"}
+    assert (said(folder, "linux-64"), said(folder, "noarch")) == (expected, expected)
+    (folder / "osx-64").mkdir()
+    index_channel(folder, shards=True)
+    assert [said(folder, subdir) for subdir in ("linux-64", "noarch", "osx-64")] == [expected] * 3
+    index_channel(folder, relations=ChannelRelations(base="../other"))
+    assert said(folder, "osx-64") == {"base": "../other"}
+    index_channel(folder, relations=ChannelRelations())
+    assert said(folder, "linux-64") is None
+
+
+@pytest.mark.parametrize(
+    "relations",
+    [
+        ChannelRelations(base="forge"),
+        ChannelRelations(base="../mine"),
+        ChannelRelations(base="../x", overrides="../x/"),
+    ],
+)
+def test_relations_that_nobody_could_follow_are_not_written(tmp_path: Path, relations: ChannelRelations) -> None:
+    folder = tmp_path / "mine"
+    ChannelBuilder(folder).add(Package("a"))
+    with pytest.raises(InvalidChannelRelation):
+        index_channel(folder, relations=relations)
+    assert not (folder / "linux-64/repodata.json").exists()
+
+
+COMMANDS = [
+    (["--base", "../forge", "--overrides", "../..", "--shards"], 0, {"base": "../forge", "overrides": "../.."}),
+    (["--shards"], 0, {"base": "../first"}),
+    (["--no-relations"], 0, None),
+    (["--base", "https://elsewhere.example"], 1, {"base": "../first"}),
+    (["--base", "../x", "--no-relations"], 2, {"base": "../first"}),
+    (["--base", "../x", "--subdir", "noarch"], 2, {"base": "../first"}),
+    (["--no-relations", "--from-repodata"], 2, {"base": "../first"}),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "expected"), COMMANDS)
+def test_the_command_says_what_goes_with_a_channel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, expected: Any
+) -> None:
+    monkeypatch.setenv("KAA_ROOT_PREFIX", str(tmp_path / "root"))
+    folder = tmp_path / "mine"
+    ChannelBuilder(folder).add(Package("a"))
+    index_channel(folder, shards=True, relations=ChannelRelations(base="../first"))
+    assert main(["channel", "index", str(folder), "-q", *words]) == code
+    assert (said(folder, "linux-64"), said(folder, "noarch")) == (expected, expected)
+
+
+# -- what py-rattler makes of the same files --------------------------------------------------------------------------
+
+RATTLER = """
+import asyncio, json, sys
+from rattler import Channel, Gateway, SourceConfig
+
+async def main(url, cache):
+    config = SourceConfig(zstd_enabled=False, bz2_enabled=False, sharded_enabled=True)
+    gateway = Gateway(cache_dir=cache, default_config=config)
+    names = await gateway.names([Channel(url)], ["linux-64", "noarch"])
+    specs = sorted(name.source for name in names)
+    found = await gateway.query([Channel(url)], ["linux-64", "noarch"], specs, recursive=False)
+    return [
+        {
+            "fn": record.file_name, "url": record.url, "sha256": record.sha256.hex(), "md5": record.md5.hex(),
+            "size": record.size, "depends": record.depends, "subdir": record.subdir,
+        }
+        for records in found for record in records
+    ]
+
+print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2]))), flush=True)
+import os
+os._exit(0)
+"""
+
+
+@pytest.mark.peers
+def test_rattler_reads_the_shards(tmp_path: Path) -> None:
+    packages = [
+        Package("a", depends=["b >=1", "c"], info_files={"run_exports.json": b'{"weak": ["a"]}'}),
+        Package("a", "2.0", extension=".tar.bz2"),
+        Package("b", noarch="generic", index_extra={"license": "MIT", "track_features": "x"}),
+        Package("c", index_extra={"schema_version": 3, "depends": ['foo[when="__unix"]']}),
+        Package("gone"),
+    ]
+    folder = tmp_path / "channel"
+    ChannelBuilder(folder).add(*packages)
+    index_channel(folder, shards=True, relations=ChannelRelations(base="../forge"))
+    (folder / "linux-64/gone-1.0-0.conda").unlink()
+    index_channel(folder)
+    with serve(tmp_path) as server:
+        url = f"{server.url}/channel"
+        done = subprocess.run(
+            [sys.executable, "-c", RATTLER, url, str(tmp_path / "cache")], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        # It follows the relation, too; of the channel itself it needs nothing but shards.
+        plain = [request.path.split("/")[1] for request in server.requests if "repodata.json" in request.path]
+        assert set(plain) == {"forge"}
+        assert {request.path.rpartition("/")[2] for request in server.requests if "/shards/" in request.path} == {
+            path.name for path in folder.glob("*/shards/*") if path.name in named(folder)
+        }
+    found = {record["fn"]: record for record in json.loads(done.stdout)}
+    expected = {package.file_name: package for package in packages if package.name != "gone"}
+    assert found.keys() == expected.keys()
+    for name, package in expected.items():
+        content = (folder / package.subdir / name).read_bytes()
+        assert found[name]["sha256"] == sha256(content).hexdigest()
+        assert found[name]["md5"] == md5(content).hexdigest()
+        assert found[name]["size"] == len(content)
+        assert found[name]["url"] == f"{url}/{package.subdir}/{name}"
+        assert found[name]["subdir"] == package.subdir
+    assert found["a-1.0-0.conda"]["depends"] == ["b >=1", "c"]
+
+
+def named(folder: Path) -> set[str]:
+    return {
+        f"{digest.hex()}.msgpack.zst"
+        for subdir in ("linux-64", "noarch")
+        for digest in shard_index(folder / subdir)["shards"].values()
+    }
+
+
+def test_a_rattler_index_without_a_version_is_read() -> None:
+    content = {"info": {"subdir": "noarch", "base_url": "", "shards_base_url": "./shards/"}, "shards": {"a": bytes(32)}}
+    assert parse_shard_index(msgspec.msgpack.encode(content), "an index").version == 1

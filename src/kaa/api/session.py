@@ -23,6 +23,7 @@ from kaa.host.directories import default_root_prefix, home_directory
 from kaa.host.platform import current_subdir
 from kaa.host.virtual_packages import detect
 from kaa.index.index import Index, open_index
+from kaa.index.relations import RelatedChannels
 from kaa.models.channel import Channel
 from kaa.models.virtual_package import VirtualPackage, virtual_packages
 from kaa.net.auth import Credentials, find_netrc
@@ -142,7 +143,10 @@ class Session:
             raise ChannelNotPermitted(channel.name, "allowlist_channels")
 
     def open_index(self, channels: Sequence[Channel], subdir: str) -> Index:
-        """What the channels offer for a platform, `noarch` included."""
+        """What the channels offer for a platform, `noarch` included.
+
+        With `follow_channel_relations` the channels join them that they name (CEP 42).
+        """
         subdirs = (subdir,) if subdir == "noarch" else (subdir, "noarch")
         return open_index(
             channels,
@@ -151,7 +155,23 @@ class Session:
             client=self.client,
             reporter=self.reporter,
             settings=index_settings(self.config),
+            related_channels=self._related_channels(),
         )
+
+    def _related_channels(self) -> RelatedChannels | None:
+        config = self.config
+        if not config.follow_channel_relations or config.channel_relations_max_depth == 0:
+            return None
+        return RelatedChannels(self._find_related_channel, config.channel_relations_max_depth)
+
+    def _find_related_channel(self, base_url: str, declarer: Channel) -> Channel:
+        """A channel that another one named; on the same server, so that the same credentials are for both."""
+        named = channel_config(self.config).resolve(base_url, str(self.cwd))
+        channel = Channel(base_url, named[0].name, declarer.credential)
+        self._check_permitted(channel)
+        if (credential := channel.credential) is not None and self.credentials.find(base_url) is None:
+            self.credentials.add(base_url, credential, token_root=credential.token_root)
+        return channel
 
     def virtual_packages(self, subdir: str) -> tuple[VirtualPackage, ...]:
         """The virtual packages of a target platform: detected, assumed or overridden.

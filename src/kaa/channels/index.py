@@ -29,6 +29,7 @@ import msgspec
 from kaa.archive.extract import extract
 from kaa.archive.read import BadArchive, read_info
 from kaa.channels.compression import Compressor
+from kaa.channels.relations import check_relations, find_relations
 from kaa.channels.shards import SHARD_INDEX, WrittenShards, write_shards
 from kaa.errors import KaaError
 from kaa.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
@@ -37,7 +38,7 @@ from kaa.host.locks import file_lock
 from kaa.models.artifact import parse_file_name
 from kaa.models.match_spec import MatchSpec
 from kaa.models.package_info import IndexJson
-from kaa.models.repodata import parse_repodata
+from kaa.models.repodata import ChannelRelations, parse_repodata
 from kaa.models.subdir import is_well_formed
 
 Json: TypeAlias = dict[str, Any]
@@ -116,20 +117,25 @@ def index_channel(
     workers: int | None = None,
     verify: bool = False,
     shards: bool = False,
+    relations: ChannelRelations | None = None,
     clock: Callable[[], float] = time.time,
 ) -> tuple[IndexedSubdir, ...]:
     """Write the index of every subdir of the channel in `folder` (or of `subdirs`, and noarch).
 
     With `shards` the sharded form is written, too; a subdir that has one keeps it, and it is never left behind.
+    `relations` are what the channel says of others from now on (CEP 42); None lets it say what it said before.
     Packages that are left out are in the answer. With `verify` a package that is read is unpacked, too, to see whether
     that is possible. Two processes can index the same folder: one waits for the other.
     """
     if not folder.is_dir():
         raise NoChannelFolder(folder)
+    if relations is not None:
+        check_relations(folder, relations)
     wanted = sorted({"noarch", *(find_subdirs(folder) if subdirs is None else subdirs)})
     with file_lock(folder / LOCK_NAME), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         return tuple(
-            _index_subdir(folder / subdir, pool, reporter, clock, verify=verify, shards=shards) for subdir in wanted
+            _index_subdir(folder / subdir, pool, reporter, clock, verify=verify, shards=shards, relations=relations)
+            for subdir in wanted
         )
 
 
@@ -146,6 +152,7 @@ def _index_subdir(
     *,
     verify: bool,
     shards: bool,
+    relations: ChannelRelations | None,
 ) -> IndexedSubdir:
     started = time.monotonic()
     folder.mkdir(exist_ok=True)
@@ -170,7 +177,7 @@ def _index_subdir(
             except (BadArchive, OSError) as error:
                 left_out.append(LeftOut(path, _reason(error)))
         reporter(StageAdvanced(stage, path.name))
-    text = _write_index(folder, entries)
+    text = _write_index(folder, entries, find_relations(folder) if relations is None else relations)
     written = None
     if shards or (folder / SHARD_INDEX).exists():
         exports = {name: entry.run_exports for name, entry in entries.items()}
@@ -343,8 +350,8 @@ def _with_first_seen(entry: Entry, first_seen: Mapping[str, int], now: float) ->
 # -- the files that are served ----------------------------------------------------------------------------------------
 
 
-def _write_index(folder: Path, entries: Mapping[str, Entry]) -> bytes:
-    text = msgspec.json.encode(repodata(folder.name, entries), order="sorted") + b"\n"
+def _write_index(folder: Path, entries: Mapping[str, Entry], relations: ChannelRelations | None) -> bytes:
+    text = msgspec.json.encode(repodata(folder.name, entries, relations), order="sorted") + b"\n"
     # The compressed file first: clients that see the new plain one must not find an old compressed one.
     write_atomic(folder / "repodata.json.zst", Compressor(ZSTD_LEVEL).compress(text))
     write_atomic(folder / "repodata.json", text)
@@ -352,7 +359,7 @@ def _write_index(folder: Path, entries: Mapping[str, Entry]) -> bytes:
     return text
 
 
-def repodata(subdir: str, entries: Mapping[str, Entry]) -> Json:
+def repodata(subdir: str, entries: Mapping[str, Entry], relations: ChannelRelations | None = None) -> Json:
     """The document repodata.json for the entries of a subdir."""
     document: Json = {
         "info": {"subdir": subdir},
@@ -361,6 +368,9 @@ def repodata(subdir: str, entries: Mapping[str, Entry]) -> Json:
         "removed": [],
         "repodata_version": 1,
     }
+    if relations is not None:
+        said = {key: value for key, value in msgspec.to_builtins(relations).items() if value is not None}
+        document["info"] |= {"channel_relations": said} if said else {}
     newer: dict[str, dict[str, Json]] = {}
     for name, entry in entries.items():
         extension = ".conda" if name.endswith(".conda") else ".tar.bz2"

@@ -103,6 +103,13 @@ def add_channels(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         metavar="SUBDIR",
         help="the platform to take packages for",
     )
+    flag(
+        group,
+        "--follow-channel-relations",
+        option="follow_channel_relations",
+        help="use the channels, too, that a channel names as its base or as what it overrides",
+    )
+    flag(group, "--no-follow-channel-relations", option="follow_channel_relations", value=False, help=argparse.SUPPRESS)
     flag(group, "--repodata-use-zst", option="repodata_use_zst", help=argparse.SUPPRESS)
     flag(group, "--no-repodata-use-zst", option="repodata_use_zst", value=False, help=argparse.SUPPRESS)
     flag(group, "--repodata-use-shards", option="repodata_use_shards", help=argparse.SUPPRESS)

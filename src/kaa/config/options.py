@@ -242,6 +242,21 @@ class Config:
         "fill what the first cannot; disabled: versions alone decide.",
         group="Channels",
     )
+    follow_channel_relations = Option(
+        Boolean(),
+        False,
+        "Use the channels, too, that a channel names as its base or as what it overrides (CEP 42): the base before it, "
+        "the other behind it. The order of the channels that you name stays.",
+        group="Channels",
+        trusted=True,
+    )
+    channel_relations_max_depth = Option(
+        Integer(),
+        10,
+        "How many steps away from your channels follow_channel_relations may lead; 0: it follows nothing.",
+        group="Channels",
+        trusted=True,
+    )
     allowlist_channels = Option(
         Texts(),
         (),
@@ -287,7 +302,10 @@ class Config:
         group="Channels",
     )
     repodata_use_shards = Option(
-        Boolean(), True, "Use sharded repodata where a channel offers it.", group="Channels", inert=True
+        Boolean(),
+        True,
+        "Fetch repodata in shards, only those of the packages that are looked at, where a channel offers that.",
+        group="Channels",
     )
     local_repodata_ttl = Option(
         Integer(),

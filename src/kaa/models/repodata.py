@@ -210,7 +210,7 @@ class ShardIndexInfo(msgspec.Struct, frozen=True, kw_only=True):
 class ShardIndex(msgspec.Struct, frozen=True, kw_only=True):
     """repodata_shards.msgpack.zst: package name → sha256 of its shard."""
 
-    version: int
+    version: int = 1
     info: ShardIndexInfo
     shards: dict[str, msgspec.Raw]
 
