@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kaa.solver.contradiction import names_in, smallest_contradiction
-from kaa.solver.explain import explain, facts_of
+from kaa.solver.contradiction import smallest_contradiction
+from kaa.solver.explain import explain
 from kaa.solver.failures import PackagesNotFound, Unsolvable, name_in
-from kaa.solver.reasons import Requested
+from kaa.solver.proof import facts_of, leaves_of, names_in
+from kaa.solver.reasons import Requested, TooNew
 from kaa.solver.repair import find_repairs
 from kaa.solver.search import NoSolution
 from kaa.solver.solving import Solving
@@ -36,4 +37,7 @@ def failure_of(
     if repair_seconds is None:
         return unsolvable
     names = names_in(proof, smallest.opening.names)
-    return unsolvable.with_repairs(find_repairs(solving, unsolvable.facts, names, clock=clock, seconds=repair_seconds))
+    too_new = list(dict.fromkeys(leaf.reason.name for leaf in leaves_of(proof) if isinstance(leaf.reason, TooNew)))
+    return unsolvable.with_repairs(
+        find_repairs(solving, unsolvable.facts, names, too_new, clock=clock, seconds=repair_seconds)
+    )

@@ -7,11 +7,11 @@ be spared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from kaa.solver.explain import facts_of, leaves_of
 from kaa.solver.failures import TimeLimitReached
 from kaa.solver.incompatibility import Incompatibility
+from kaa.solver.proof import facts_of
 from kaa.solver.reasons import Pinned, Requested
 from kaa.solver.search import NoSolution
 from kaa.solver.solving import Solving
@@ -48,8 +48,3 @@ def smallest_contradiction(
 def job_of(fact: Requested | Pinned) -> str:
     """The job that a fact comes from; a pin counts as one that was asked for earlier."""
     return fact.job if isinstance(fact, Requested) else "history"
-
-
-def names_in(proof: Incompatibility, names: Sequence[str]) -> list[str]:
-    """The names that a proof is about, by their numbers."""
-    return list(dict.fromkeys(names[number] for leaf in leaves_of(proof) for number in leaf.terms))

@@ -35,16 +35,20 @@ class Unsolvable(KaaError):
     conda_name = "UnsatisfiableError"
 
     def __init__(
-        self, explanation: Explanation, facts: Sequence[Requested | Pinned] = (), repairs: Sequence[Repair] = ()
+        self,
+        explanation: Explanation,
+        facts: Sequence[Requested | Pinned] = (),
+        repairs: Sequence[Repair] | None = None,
     ) -> None:
         self.requests = list(explanation.requests)
         self.pins = list(explanation.pins)
         self.causes = list(explanation.lines)
-        self.repairs = tuple(repairs)
+        self.repairs = tuple(repairs or ())
         """Ways out that were tried and work, best first."""
         self._explanation = explanation
         self._facts = tuple(facts)
-        hints = (*(repair.sentence for repair in repairs), *explanation.hints)
+        ways = explanation.untried if repairs is None else tuple(repair.sentence for repair in repairs)
+        hints = (*ways, *explanation.hints)
         super().__init__("\n".join([explanation.summary, *explanation.lines]), hints=hints)
 
     @property
@@ -67,13 +71,16 @@ class PackagesNotFound(KaaError):
         specs: Sequence[MatchSpec],
         lines: Sequence[str],
         hints: tuple[str, ...],
-        repairs: Sequence[Repair] = (),
+        untried: tuple[str, ...] = (),
+        repairs: Sequence[Repair] | None = None,
     ) -> None:
         self.packages = [spell(spec) for spec in specs]
-        self.repairs = tuple(repairs)
+        self.repairs = tuple(repairs or ())
         self._specs = tuple(specs)
         self._given = hints
-        super().__init__("\n".join(lines), hints=(*(repair.sentence for repair in repairs), *hints))
+        self._untried = untried
+        ways = untried if repairs is None else tuple(repair.sentence for repair in repairs)
+        super().__init__("\n".join(lines), hints=(*ways, *hints))
 
     @property
     def specs(self) -> tuple[MatchSpec, ...]:
@@ -82,7 +89,7 @@ class PackagesNotFound(KaaError):
 
     def with_repairs(self, repairs: Sequence[Repair]) -> PackagesNotFound:
         """The same with ways out."""
-        return PackagesNotFound(self._specs, [self.message], self._given, repairs)
+        return PackagesNotFound(self._specs, [self.message], self._given, self._untried, repairs)
 
 
 class NotInstalled(KaaError):
@@ -137,6 +144,7 @@ def packages_not_found(
     """The error for requests that no candidate meets: names alike, or the versions that there are."""
     lines: list[str] = []
     hints: dict[str, None] = {}
+    untried: dict[str, None] = {}
     for spec in missing:
         name = name_in(spec)
         states = states_by_name[name]
@@ -144,9 +152,9 @@ def packages_not_found(
             near = list(source.near_names(name))
             lines.append(f"No channel offers a package named {name}.")
             if near:
-                hints[f"use one of these names: {', '.join(near)}"] = None
+                untried[f"use one of these names: {', '.join(near)}"] = None
             hints["add a channel that has it"] = None
             continue
         lines.append(f"No channel offers {spell(spec)}. {what_there_is(states)}")
-        hints[f"ask for {name} without a version, or for one of these"] = None
-    return PackagesNotFound(missing, lines, tuple(hints))
+        untried[f"ask for {name} without a version, or for one of these"] = None
+    return PackagesNotFound(missing, lines, tuple(hints), tuple(untried))

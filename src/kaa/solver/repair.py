@@ -8,10 +8,9 @@ combination of them is looked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from kaa.models.match_spec import MatchSpec
-from kaa.models.record import RepoDataRecord
 from kaa.models.version import Version
 from kaa.models.version_spec import VersionSpec
 from kaa.solver.candidates import ABSENT, CandidateSource
@@ -31,23 +30,26 @@ ENOUGH = 3
 MOST_ROUNDS = 8
 MOST_NEAR_NAMES = 2
 MOST_SHUT_OUT = 3
+MOST_TOO_NEW = 2
 
 
 def find_repairs(
     solving: Solving,
     facts: Sequence[Requested | Pinned],
     names: Sequence[str],
+    too_new: Sequence[str] = (),
     *,
     clock: Callable[[], float] | None = None,
     seconds: float = 1.0,
 ) -> tuple[Repair, ...]:
     """Ways out for a search without a solution, best first.
 
-    `facts` are what contradicts itself, `names` what the proof of that is about. Without a clock the number of trials
+    `facts` are what contradicts itself, `names` what the proof of that is about, `too_new` the names of which it leaves
+    candidates out. Without a clock the number of trials
     and the length of each is limited, with one the time of all.
     """
     trials = Trials(solving.source, solving.world, clock, seconds)
-    search = Repairs(solving.request, solving.source, facts, names, trials)
+    search = Repairs(solving.request, solving.source, facts, names, too_new, trials)
     try:
         search.run()
     except OutOfTime:
@@ -64,12 +66,14 @@ class Repairs:
         source: CandidateSource,
         facts: Sequence[Requested | Pinned],
         names: Sequence[str],
+        too_new: Sequence[str],
         trials: Trials,
     ) -> None:
         self.request = request
         self.source = source
         self.facts = facts
         self.names = names
+        self.too_new = too_new
         self.trials = trials
         self.found: list[tuple[tuple[int, ...], Repair]] = []
 
@@ -120,10 +124,14 @@ class Repairs:
             yield Relaxation("history", str(spec), name_in(spec))
         elif fact.job == "freeze":
             yield from self._thaw(spec)
+        elif name_in(spec).startswith("__"):
+            # What a machine has cannot be asked for differently.
+            return
         elif self._has_candidates(name_in(spec)):
             yield from self._ways_of_a_request(spec)
         else:
-            for name in self.source.near_names(name_in(spec))[:MOST_NEAR_NAMES]:
+            near = [name for name in self.source.near_names(name_in(spec)) if is_probably(name_in(spec), name)]
+            for name in near[:MOST_NEAR_NAMES]:
                 yield Relaxation("name", str(spec), str(MatchSpec(name=name, version=spec.version)))
 
     def _ways_of_a_request(self, spec: MatchSpec) -> Iterator[Relaxation]:
@@ -171,9 +179,11 @@ class Repairs:
                     MatchSpec(name=spec.name, version=VersionSpec(text), channel=spec.channel, extras=spec.extras),
                 )
 
-    def _nearest(self, spec: MatchSpec, probe: MatchSpec, *, lowest: bool) -> Relaxation | None:
-        """The spec for the nearest version that works among those of the probe."""
-        request = relax(self.request, (Relaxation("version", str(spec), str(probe)),))
+    def _nearest(
+        self, spec: MatchSpec, probe: MatchSpec, others: Sequence[Relaxation] = (), *, lowest: bool
+    ) -> Relaxation | None:
+        """The spec for the nearest version that works among those of the probe, when others are relaxed as well."""
+        request = relax(self.request, (*others, Relaxation("version", str(spec), str(probe))))
         name = name_in(spec)
         solve = self.trials.solve_for_lowest
         outcome = solve(request, name) if lowest else self.trials.solve(request)
@@ -208,7 +218,10 @@ class Repairs:
         if any(isinstance(fact, Requested) and fact.job == "freeze" for fact in self.facts):
             yield Relaxation("freeze")
         if self.request.options.cutoffs.are_any:
-            yield Relaxation("cutoff")
+            for name in self.too_new[:MOST_TOO_NEW]:
+                yield Relaxation("cutoff", new=name)
+            if len(self.too_new) > 1:
+                yield Relaxation("cutoff")
         shut_out = [name for name in self.names if self.trials.world.states_of(name).shut_out]
         asked = {spec.name: spec for spec in self.request.install}
         for name in shut_out[:MOST_SHUT_OUT]:
@@ -257,6 +270,8 @@ class Repairs:
                 near = next(self._ways(fact), None)
                 if near is not None:
                     return near
+            elif name_in(fact.spec).startswith("__"):
+                continue
             elif fact.spec.version is not None or without_details(fact.spec) != fact.spec:
                 new = MatchSpec(name=fact.spec.name, channel=fact.spec.channel, extras=fact.spec.extras)
                 return Relaxation("version", str(fact.spec), str(new))
@@ -266,25 +281,45 @@ class Repairs:
         return None
 
     def _settle(self, relaxed: Sequence[Relaxation]) -> None:
-        """Name the versions that came out in place of "any version", and solve once more with them."""
-        outcome = self.trials.solve(relax(self.request, relaxed))
-        if outcome.records is None:
-            return
-        settled = tuple(self._with_version(relaxation, outcome.records) for relaxation in relaxed)
-        again = self.trials.solve(relax(self.request, settled))
-        self._add(*((tuple(relaxed), outcome) if again.records is None else (settled, again)))
+        """Put the nearest version that works in place of "any version", one after the other."""
+        settled = list(relaxed)
+        for place, relaxation in enumerate(settled):
+            if relaxation.kind == "version":
+                others = [*settled[:place], *settled[place + 1 :]]
+                spec = MatchSpec.parse(relaxation.old)
+                for lowest, probe in self._probes(spec):
+                    nearest = self._nearest(spec, probe, others, lowest=lowest)
+                    if nearest is not None:
+                        settled[place] = nearest
+                        break
+        self._add(tuple(settled), self.trials.solve(relax(self.request, settled)))
 
-    def _with_version(self, relaxation: Relaxation, records: Mapping[str, RepoDataRecord]) -> Relaxation:
-        if relaxation.kind != "version":
-            return relaxation
-        old, new = MatchSpec.parse(relaxation.old), MatchSpec.parse(relaxation.new)
-        record = records.get(name_in(new))
-        if record is None:
-            return relaxation
-        version = self._around(old, Version(record.version))
-        new = MatchSpec(name=new.name, version=version, channel=new.channel, extras=new.extras)
-        return Relaxation("version", relaxation.old, str(new))
 
+def is_probably(name: str, other: str) -> bool:
+    """Whether somebody who wrote a name is likely to have meant the other one, not only something like it."""
+    if name.translate(SEPARATORS) == other.translate(SEPARATORS) or other.startswith(name) or name.startswith(other):
+        return True
+    letters = iter(other)
+    abbreviated = len(name) > 3 and name[0] == other[0] and all(letter in letters for letter in name)
+    return abbreviated or changes_between(name, other) <= (1 if len(name) < 6 else 2)
+
+
+def changes_between(one: str, other: str) -> int:
+    """How many letters must be typed, left out, changed or exchanged with the next to make one text the other."""
+    before: list[int] = []
+    above = list(range(len(other) + 1))
+    for row, letter in enumerate(one, 1):
+        line = [row]
+        for column, wanted in enumerate(other, 1):
+            cost = min(above[column] + 1, line[-1] + 1, above[column - 1] + (letter != wanted))
+            if row > 1 and column > 1 and (letter, one[row - 2]) == (other[column - 2], wanted):
+                cost = min(cost, before[column - 2] + 1)
+            line.append(cost)
+        before, above = above, line
+    return above[-1]
+
+
+SEPARATORS = str.maketrans("", "", "-_.")
 
 RANK = {
     kind: place

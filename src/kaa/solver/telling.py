@@ -30,7 +30,7 @@ def repair_of(
     first = sorted(names, key=lambda name: name not in involved)[:MOST_GIVEN]
     gives = tuple(f"{name} {records[name].version}" for name in names if name in first)
     changes = tuple(changes_of(request.installed, records))
-    done = listed([TELL[relaxation.kind](relaxation) for relaxation in relaxations])
+    done = tell(relaxations)
     return Repair(
         relaxations[0].kind,
         f"{done} ({outcome_of(request, gives, changes, involved)})",
@@ -39,6 +39,16 @@ def repair_of(
         gives,
         changes,
     )
+
+
+def tell(relaxations: Sequence[Relaxation]) -> str:
+    """What to do, in a sentence; several exchanges of specs are one."""
+    exchanges = [one for one in relaxations if TELL[one.kind] is tell_exchange]
+    told = [TELL[one.kind](one) for one in relaxations if one not in exchanges]
+    if exchanges:
+        new = listed([shown(one.new) for one in exchanges])
+        told.insert(0, f"ask for {new} instead of {listed([shown(one.old) for one in exchanges])}")
+    return listed(told)
 
 
 def changes_of(installed: Sequence[RepoDataRecord], records: Mapping[str, RepoDataRecord]) -> list[Change]:
