@@ -28,7 +28,7 @@ ZST, PLAIN, BZ2 = "noarch/repodata.json.zst", "noarch/repodata.json", "noarch/re
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Reader:
-    return Reader(tmp_path / "cache")
+    return Reader(tmp_path / "cache", use_shards=False)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ class Reader:
     """Opens channels with one cache directory, and keeps the events."""
 
     cache: Path
+    use_shards: bool = True
     events: list[Event] = field(default_factory=list)
 
     @contextmanager
@@ -52,7 +53,9 @@ class Reader:
                 cache_directory=self.cache,
                 client=client,
                 reporter=self.events.append,
-                settings=IndexSettings(offline=offline, use_zst=use_zst, local_repodata_ttl=ttl),
+                settings=IndexSettings(
+                    offline=offline, use_zst=use_zst, use_shards=self.use_shards, local_repodata_ttl=ttl
+                ),
                 related_channels=related_channels,
             ) as index,
         ):

@@ -53,6 +53,8 @@ def index_settings(config: Config) -> IndexSettings:
     return IndexSettings(
         offline=config.offline,
         use_zst=config.repodata_use_zst,
+        use_shards=config.repodata_use_shards,
+        only_first_channel=config.channel_priority == "strict",
         local_repodata_ttl=config.local_repodata_ttl,
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import mmap
 import sys
 import zlib
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from kaa.models.repodata import Buffer, RepodataInvalid
 
@@ -37,24 +38,33 @@ class _Stream(Protocol):
 def read_document(path: Path, source: str, *, largest: int = LARGEST) -> Buffer:
     """The document in the file `path`, unpacked; `source` is its name for messages. Raises RepodataInvalid."""
     with path.open("rb") as stream:
-        head = stream.read(18)
-        stream.seek(0)
-        try:
-            if head.startswith(b"\x28\xb5\x2f\xfd"):
-                with _open_zstd(stream) as plain:
-                    return _read(plain, _zstd_size(head), source, largest)
-            if head.startswith(b"BZh"):
-                with bz2.open(stream) as plain:
-                    return _read(plain, None, source, largest)
-            if head.startswith(b"\x1f\x8b"):
-                with gzip.open(stream) as plain:
-                    return _read(plain, None, source, largest)
-        except (_ZstdError, zlib.error, OSError, EOFError) as error:
-            raise RepodataInvalid(source, f"its compression is damaged ({error})") from error
-        return _read(stream, path.stat().st_size, source, largest)
+        return _unpack(stream, path.stat().st_size, source, largest)
 
 
-def _open_zstd(stream: BinaryIO) -> AbstractContextManager[_Stream]:
+def unpack(content: bytes, source: str, *, largest: int) -> Buffer:
+    """As `read_document`, for a document in memory."""
+    return _unpack(io.BytesIO(content), len(content), source, largest)
+
+
+def _unpack(stream: io.BytesIO | io.BufferedReader, size: int, source: str, largest: int) -> Buffer:
+    head = stream.read(18)
+    stream.seek(0)
+    try:
+        if head.startswith(b"\x28\xb5\x2f\xfd"):
+            with _open_zstd(stream) as plain:
+                return _read(plain, _zstd_size(head), source, largest)
+        if head.startswith(b"BZh"):
+            with bz2.open(stream) as plain:
+                return _read(plain, None, source, largest)
+        if head.startswith(b"\x1f\x8b"):
+            with gzip.open(stream) as plain:
+                return _read(plain, None, source, largest)
+    except (_ZstdError, zlib.error, OSError, EOFError) as error:
+        raise RepodataInvalid(source, f"its compression is damaged ({error})") from error
+    return _read(stream, size, source, largest)
+
+
+def _open_zstd(stream: io.BytesIO | io.BufferedReader) -> AbstractContextManager[_Stream]:
     if sys.version_info >= (3, 14):
         options = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
         return zstd.ZstdFile(stream, options=options)

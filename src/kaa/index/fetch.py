@@ -1,7 +1,7 @@
 """Fetching repodata: which formats are offered, conditional requests, and how long an answer stays fresh.
 
-The only module of this room that talks to the HTTP client. A document is asked for as repodata.json.zst, .json and
-.json.bz2, in this order; that a channel lacks a format is remembered for a week (CEP 36; formats.md §7, §9).
+A document is asked for as repodata.json.zst, .json and .json.bz2, in this order; that a channel lacks a format is
+remembered for a week (CEP 36). The shard index (CEP 16) is an entry of its own, with one format.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ PLAIN = "repodata.json"
 NOT_THERE = frozenset({403, 404, 410})
 """What servers say of a file that they do not have (object stores say 403)."""
 LARGEST_BODY = 1 << 30
+LARGEST_SHARD_INDEX = 128 << 20
 _MAX_AGE = re.compile(r"max-age\s*=\s*\"?(\d+)")
 
 
@@ -56,6 +57,8 @@ class IndexSettings(msgspec.Struct, frozen=True):
     offline: bool = False
     use_zst: bool = True
     use_shards: bool = True
+    only_first_channel: bool = False
+    """Whether only the first channel that offers a name counts; the shards of others are fetched when asked for."""
     local_repodata_ttl: int = 1
     """0: ask every time; 1: as long as the server's Cache-Control says; more: that many seconds."""
 
@@ -94,10 +97,7 @@ class _NotThere(msgspec.Struct, frozen=True):
 
 
 class RepodataFetcher:
-    """Renews one entry of the cache; `shown` names the channel and subdir for people.
-
-    `formats` are asked for in their order; the last one even if it was not offered the last time.
-    """
+    """Renews one entry of the cache, in the first of `formats`; `shown` names the channel and subdir for people."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class RepodataFetcher:
         }
         invalid: RepodataInvalid | None = None
         status = 404
-        for document in self._formats(not_offered):
+        for document in self._wanted(not_offered):
             url = f"{self._entry.url}/{document}"
             known = state if state and state.document_url == url and self._entry.has_body(state) else None
             answer = self._ask(url, known)
@@ -155,9 +155,8 @@ class RepodataFetcher:
             raise invalid
         return CacheState(url=self._entry.url, checked=now, status=status, not_offered=not_offered)
 
-    def _formats(self, not_offered: Mapping[str, float]) -> list[str]:
-        formats = [name for name in FORMATS if name == PLAIN or name not in not_offered]
-        return formats if self._settings.use_zst else [name for name in formats if not name.endswith(".zst")]
+    def _wanted(self, not_offered: Mapping[str, float]) -> list[str]:
+        return [name for name in self._formats if name in (PLAIN, SHARDS) or name not in not_offered]
 
     def _keep(
         self, answer: _Downloaded, url: str, now: float, not_offered: Mapping[str, float], accept: Accept
@@ -216,12 +215,13 @@ class RepodataFetcher:
         descriptor, path = create_temporary(self._entry.directory, f".{self._entry.name}-")
         digest = hashlib.sha256()
         received = 0
+        largest = LARGEST_SHARD_INDEX if url.endswith(SHARDS) else LARGEST_BODY
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 for block in response.iter_bytes():
                     received += len(block)
-                    if received > LARGEST_BODY:
-                        raise RepodataInvalid(url, f"it is larger than {LARGEST_BODY} bytes")
+                    if received > largest:
+                        raise RepodataInvalid(url, f"it is larger than {largest} bytes")
                     digest.update(block)
                     stream.write(block)
                     self._report(BytesReceived(self._shown, len(block)))

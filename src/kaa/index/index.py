@@ -15,12 +15,15 @@ from types import TracebackType
 import msgspec
 
 from kaa.errors import KaaError
-from kaa.events import Event, Reporter, StageAdvanced, StageFinished, StageStarted, Warned, silent
+from kaa.events import Event, Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warned, silent
 from kaa.host.threads import map_in_threads
 from kaa.index.fetch import IndexSettings
 from kaa.index.query import find_near_names, find_records
 from kaa.index.relations import RelatedChannels, follow_relations, note_relations
-from kaa.index.subdir_data import SubdirData, SubdirGroup
+from kaa.index.shard_loader import ShardLoader, ShardTraffic
+from kaa.index.shard_source import OpenedShards
+from kaa.index.sharded_data import ShardedData
+from kaa.index.subdir_data import ChannelSubdir, SubdirData, SubdirGroup
 from kaa.index.subdir_source import Absent, LocalSource, Opened, Sources, SubdirSource
 from kaa.models.channel import Channel
 from kaa.models.match_spec import MatchSpec
@@ -29,6 +32,9 @@ from kaa.net.client import HttpClient
 
 STAGE = "Reading channels"
 _AT_ONCE = 8
+_MOST_SHARDS = 100
+"""A search that would have to fetch more shards of one subdir reads the whole subdir."""
+_SHOWN = 5
 _SAVE_AFTER = 256
 """New columns of so many names are kept at once; the rest when the index is closed."""
 
@@ -63,14 +69,41 @@ class ChannelsNotCached(KaaError):
         )
 
 
-class Index:
-    """Channels × subdirs; records are decoded, and columns made, for the names that are asked for."""
+class TooManyShards(KaaError):
+    """A search would have to fetch nearly all that a channel has, piece by piece."""
 
-    def __init__(self, subdirs: Sequence[SubdirData], ranks: Sequence[int]) -> None:
+    conda_name = "InvalidSpec"
+
+    def __init__(self, shown: str, spec: str, count: int) -> None:
+        self.count = count
+        super().__init__(
+            f"{spec} may match {count} packages of {shown}, which can only be fetched one by one",
+            hints=("search for a name, or for a narrower pattern like 'numpy*'",),
+        )
+
+
+class Index:
+    """Channels × subdirs; records are decoded, and columns made, for the names that are asked for.
+
+    Of a subdir in shards only those of the names that are asked for are fetched, and some ahead of the asking.
+    """
+
+    def __init__(
+        self,
+        subdirs: Sequence[ChannelSubdir],
+        ranks: Sequence[int],
+        *,
+        only_first_channel: bool = False,
+        reporter: Reporter = silent,
+    ) -> None:
         self.subdirs = tuple(subdirs)
         """First channel first; within a channel in the order in which the subdirs were given."""
         self._ranks = tuple(ranks)
         self._groups: dict[str, tuple[SubdirGroup, ...]] = {}
+        self._report = reporter
+        self._shards: ShardLoader | None = None
+        if any(isinstance(data, ShardedData) for data in subdirs):
+            self._shards = ShardLoader(subdirs, ranks, only_first_channel=only_first_channel)
 
     def __enter__(self) -> Index:
         return self
@@ -84,9 +117,19 @@ class Index:
         """Keep what was computed for the next run; the index can be used on."""
         for data in self.subdirs:
             data.save_columns()
+        if self._shards is not None:
+            self._shards.close()
+            self._tell_of_shards(self._shards.traffic)
+
+    @property
+    def shard_traffic(self) -> ShardTraffic:
+        """What was fetched of shards so far."""
+        return ShardTraffic() if self._shards is None else self._shards.traffic
 
     def load(self, names: Collection[str]) -> None:
         """Make ready what is offered under these names."""
+        if self._shards is not None:
+            self._shards.load(names)
         for name in names:
             self.groups(name)
         for data in self.subdirs:
@@ -114,11 +157,51 @@ class Index:
 
     def records(self, name: str) -> list[RepoDataRecord]:
         """All records of a name, first channel first."""
+        if self._shards is not None:
+            self._shards.load_everywhere((name,))
         return [record for data in self.subdirs for record in data.records(name)]
 
     def query(self, spec: MatchSpec) -> list[RepoDataRecord]:
-        """The records that a spec matches, by name and version, oldest first."""
-        return find_records(spec, self.names() if spec.name is None else (spec.name,), self.records)
+        """The records that a spec matches, by name and version, oldest first.
+
+        Where a pattern matches very many names of a subdir in shards, the whole subdir is read instead; TooManyShards
+        if the channel does not offer that.
+        """
+        names = [spec.name] if spec.name is not None else list(self.names())
+        glob = spec.name_glob
+        if glob is not None:
+            names = [name for name in names if glob.matches(name)]
+        subdirs = [self._for_query(data, names, spec) for data in self.subdirs]
+        if self._shards is not None:
+            kept = {id(data) for data in subdirs}
+            self._shards.load_everywhere(names, [data for data in self.subdirs if id(data) in kept])
+        return find_records(spec, names, lambda name: [record for data in subdirs for record in data.records(name)])
+
+    def _for_query(self, data: ChannelSubdir, names: Sequence[str], spec: MatchSpec) -> ChannelSubdir:
+        """A subdir, or the whole of it when too much of it would have to be fetched in shards."""
+        if not isinstance(data, ShardedData) or len(names) <= _MOST_SHARDS:
+            return data
+        lacking = sum(data.has(name) and data.lacks(name) for name in names)
+        if lacking <= _MOST_SHARDS:
+            return data
+        whole = data.open_whole()
+        if whole is None:
+            raise TooManyShards(data.shown, str(spec), lacking)
+        return whole
+
+    def _tell_of_shards(self, traffic: ShardTraffic) -> None:
+        if traffic.fetched:
+            self._report(Note(f"fetched {traffic.fetched} shards, and waited for them {traffic.waits} times"))
+        left_out = {name: None for data in self.subdirs if isinstance(data, ShardedData) for name in data.left_out}
+        if left_out:
+            shown = ", ".join(sorted(left_out)[:_SHOWN])
+            more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
+            self._report(
+                Warned(
+                    f"kaa works offline, and what the channels offer of {shown}{more} is not on this machine; "
+                    "run the command once without --offline"
+                )
+            )
 
 
 def open_index(
@@ -139,9 +222,10 @@ def open_index(
     chosen = tuple(dict.fromkeys(channels))
     subdirs = tuple(dict.fromkeys(subdirs))
     report = _one_at_a_time(reporter)
-    sources = Sources(cache_directory, client, settings or IndexSettings(), report)
+    settings = settings or IndexSettings()
+    sources = Sources(cache_directory, client, settings, report)
 
-    def open_channels(channels: Sequence[Channel]) -> list[SubdirData]:
+    def open_channels(channels: Sequence[Channel]) -> list[ChannelSubdir]:
         return _open_channels(channels, subdirs, sources, report)
 
     found = open_channels(chosen)
@@ -149,12 +233,13 @@ def open_index(
         note_relations(found, report)
     else:
         chosen, found = follow_relations(chosen, found, open_channels, related_channels, report)
-    return Index(found, [chosen.index(data.channel) for data in found])
+    ranks = [chosen.index(data.channel) for data in found]
+    return Index(found, ranks, only_first_channel=settings.only_first_channel, reporter=report)
 
 
 def _open_channels(
     channels: Sequence[Channel], subdirs: Sequence[str], sources: Sources, report: Reporter
-) -> list[SubdirData]:
+) -> list[ChannelSubdir]:
     """The subdirs that there are of some channels, first channel first."""
     started = time.monotonic()
     report(StageStarted(STAGE, len(channels) * len(subdirs)))
@@ -162,11 +247,13 @@ def _open_channels(
     opened = _open_all(wanted, report)
     _check_channels(channels, wanted, opened, report)
     report(StageFinished(STAGE, time.monotonic() - started))
-    return [
-        SubdirData(one.channel, one.subdir, one.source, result, report)
-        for one, result in zip(wanted, opened, strict=True)
-        if isinstance(result, Opened)
-    ]
+    data: list[ChannelSubdir] = []
+    for one, result in zip(wanted, opened, strict=True):
+        if isinstance(result, OpenedShards):
+            data.append(ShardedData(one.channel, one.subdir, one.source, result, report))
+        elif isinstance(result, Opened):
+            data.append(SubdirData(one.channel, one.subdir, one.source, result, report))
+    return data
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -179,16 +266,16 @@ class _Wanted(msgspec.Struct, frozen=True):
         return f"{self.channel.name}/{self.subdir}"
 
 
-def _open_all(wanted: Sequence[_Wanted], report: Reporter) -> list[Opened | Absent]:
+def _open_all(wanted: Sequence[_Wanted], report: Reporter) -> list[Opened | OpenedShards | Absent]:
     """First what is on this machine, then all others at once: their time is spent waiting for servers."""
-    found: dict[int, Opened | Absent] = {}
+    found: dict[int, Opened | OpenedShards | Absent] = {}
     for number, one in enumerate(wanted):
         fresh = one.source.find_fresh()
         if fresh is not None:
             found[number] = fresh
             report(StageAdvanced(STAGE, one.shown))
 
-    def open_one(number: int) -> Opened | Absent:
+    def open_one(number: int) -> Opened | OpenedShards | Absent:
         opened = wanted[number].source.open()
         report(StageAdvanced(STAGE, wanted[number].shown))
         return opened
@@ -202,7 +289,10 @@ def _open_all(wanted: Sequence[_Wanted], report: Reporter) -> list[Opened | Abse
 
 
 def _check_channels(
-    channels: Sequence[Channel], wanted: Sequence[_Wanted], opened: Sequence[Opened | Absent], report: Reporter
+    channels: Sequence[Channel],
+    wanted: Sequence[_Wanted],
+    opened: Sequence[Opened | OpenedShards | Absent],
+    report: Reporter,
 ) -> None:
     uncached = []
     for channel in channels:
@@ -215,7 +305,7 @@ def _check_channels(
             reasons = [f"{result.reason} for {subdir}" for subdir, result in zip(subdirs, absent, strict=True)]
             raise ChannelNotFound(channel, reasons)
         uncached.append(channel)
-    if uncached and not any(isinstance(result, Opened) for result in opened):
+    if uncached and all(isinstance(result, Absent) for result in opened):
         raise ChannelsNotCached(uncached)
     for channel in uncached:
         report(Warned(f"{channel.name}: kaa works offline and has nothing of this channel on this machine"))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import mmap
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from zlib import crc32
 
@@ -69,11 +70,17 @@ class KeptColumns:
             self._sound = False
             return None
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def names(self) -> list[str]:
+        """The names with columns, those that were kept first first."""
+        return list(self._places)
+
     def add(self, columns: Mapping[str, NameColumns]) -> None:
         """Keep more columns; what cannot be written (a full disk, a directory of somebody else) is not kept."""
         entries = b"".join(pack_entry(name, _encoder.encode(found)) for name, found in columns.items())
-        lock = file_lock(self._path.with_name(self._path.name + ".lock"), timeout=_LOCK_SECONDS)
-        with contextlib.suppress(OSError, LockTimeout), lock:
+        with contextlib.suppress(OSError, LockTimeout), self._lock():
             self._read()
             if self._sound:
                 self._append(entries)
@@ -81,6 +88,17 @@ class KeptColumns:
                 sound = (pack_entry(name, content) for name, content in self._intact())
                 write_atomic(self._path, b"".join([self._header, *sound, entries]))
             self._read()
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Forget the columns of all other names."""
+        with contextlib.suppress(OSError, LockTimeout), self._lock():
+            self._read()
+            sound = (pack_entry(name, content) for name, content in self._intact() if name in names)
+            write_atomic(self._path, b"".join([self._header, *sound]))
+            self._read()
+
+    def _lock(self) -> AbstractContextManager[None]:
+        return file_lock(self._path.with_name(self._path.name + ".lock"), timeout=_LOCK_SECONDS)
 
     def _append(self, entries: bytes) -> None:
         with self._path.open("ab") as stream:
@@ -109,6 +127,8 @@ class KeptColumns:
                 name = str(view[position + ENTRY.size : start], "ascii")
             except UnicodeDecodeError:
                 return
+            # What was kept last is last.
+            self._places.pop(name, None)
             self._places[name] = (start, length)
             position = start + length
         self._sound = position == end

@@ -13,12 +13,12 @@ import msgspec
 
 from kaa.errors import KaaError
 from kaa.events import Note, Reporter, Warned
-from kaa.index.subdir_data import SubdirData
+from kaa.index.subdir_data import ChannelSubdir
 from kaa.models.channel import Channel
 from kaa.models.channel_relations import DEFAULT_MAX_DEPTH, find_related, order_channels
 from kaa.models.repodata import ChannelRelations
 
-OpenChannels: TypeAlias = Callable[[Sequence[Channel]], list[SubdirData]]
+OpenChannels: TypeAlias = Callable[[Sequence[Channel]], list[ChannelSubdir]]
 """Opens some channels; raises what `kaa.index.index.open_index` raises."""
 
 
@@ -49,11 +49,11 @@ class RelatedChannelUnusable(KaaError):
 
 def follow_relations(
     channels: Sequence[Channel],
-    opened: Sequence[SubdirData],
+    opened: Sequence[ChannelSubdir],
     open_channels: OpenChannels,
     related_channels: RelatedChannels,
     report: Reporter,
-) -> tuple[tuple[Channel, ...], list[SubdirData]]:
+) -> tuple[tuple[Channel, ...], list[ChannelSubdir]]:
     """All channels, in order, and their subdirs, after the relations of `opened` and of what they lead to.
 
     Raises what `kaa.models.channel_relations.order_channels` raises, and RelatedChannelUnusable.
@@ -82,7 +82,7 @@ def follow_relations(
     return tuple(by_url[base_url] for base_url in order), found
 
 
-def note_relations(opened: Sequence[SubdirData], report: Reporter) -> None:
+def note_relations(opened: Sequence[ChannelSubdir], report: Reporter) -> None:
     """Tell those who want to know everything that there are relations which are not followed."""
     for name in dict.fromkeys(data.channel.name for data in opened if _says_something(data.channel_relations)):
         report(Note(f"{name} names other channels to be used with it; --follow-channel-relations does so"))
@@ -92,7 +92,7 @@ def _says_something(relations: ChannelRelations | None) -> bool:
     return relations is not None and (relations.base is not None or relations.overrides is not None)
 
 
-def _declared(opened: Sequence[SubdirData]) -> dict[str, list[ChannelRelations]]:
+def _declared(opened: Sequence[ChannelSubdir]) -> dict[str, list[ChannelRelations]]:
     """What the channels say, each in all of its subdirs."""
     declared: dict[str, list[ChannelRelations]] = {}
     for data in opened:
@@ -101,7 +101,7 @@ def _declared(opened: Sequence[SubdirData]) -> dict[str, list[ChannelRelations]]
     return declared
 
 
-def _open_one(channel: Channel, declarer: Channel, open_channels: OpenChannels) -> list[SubdirData]:
+def _open_one(channel: Channel, declarer: Channel, open_channels: OpenChannels) -> list[ChannelSubdir]:
     try:
         return open_channels([channel])
     except KaaError as error:

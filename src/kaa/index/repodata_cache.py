@@ -1,10 +1,12 @@
 """What is on this disk of the repodata of channels: documents as they were served, what we know of them, their indexes.
 
-One entry per subdir, under a name made from its (credential-free) address:
+One entry per subdir, under a name made from its (credential-free) address, and one more for its shards:
 
     <entry>.state              where the document came from, its ETag, when it was last checked, formats not offered
     <entry>-<content>.body     the document as it was served
-    <entry>-<content>.index    see `subdir_index`;  .columns beside it, see `kept_columns`
+    <entry>-<content>.index    see `subdir_index`;  .columns beside it, see `kept_columns`. Of shards: see `shard_table`
+    <entry>.shards/<sha256>    the records of one shard, see `shard_file`
+    <entry>.columns            the columns made from shards
 
 `<content>` stands for the content of the document, so that files of one state never meet files of another. Every file
 is written under a temporary name and renamed; the state comes last. A state that cannot be read counts as none.
@@ -75,12 +77,12 @@ _state_decoder = msgspec.json.Decoder(CacheState)
 
 
 class CacheEntry:
-    """The files of one subdir in the cache."""
+    """The files of one subdir in the cache; those of a `variant` of its repodata are apart."""
 
-    def __init__(self, directory: Path, url: str) -> None:
+    def __init__(self, directory: Path, url: str, variant: str = "") -> None:
         self.directory = directory
         self.url = url
-        self.name = hashlib.sha256(url.encode()).hexdigest()[:16]
+        self.name = hashlib.sha256(f"{url}\n{variant}".encode() if variant else url.encode()).hexdigest()[:16]
         self.state_path = directory / f"{self.name}.state"
 
     def index_key(self, content: str) -> bytes:

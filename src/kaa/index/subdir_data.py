@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -17,6 +17,39 @@ from kaa.models.repodata import Buffer, ChannelRelations, RepodataInvalid, decod
 from kaa.solver.candidates import Columns, columns_of, decode_numbers
 
 T = TypeVar("T")
+
+
+class ChannelSubdir(Protocol):
+    """What one channel subdir offers, by name, in whatever form it comes."""
+
+    channel: Channel
+    subdir: str
+
+    @property
+    def channel_relations(self) -> ChannelRelations | None:
+        """What the subdir says of other channels (CEP 42)."""
+
+    def names(self) -> Sequence[str]:
+        """The names of all packages, sorted."""
+
+    def has(self, name: str) -> bool:
+        """Whether anything is offered under this name."""
+
+    def records(self, name: str) -> list[RepoDataRecord]:
+        """All records of a name that can be read, one per dist: of two formats the preferred one."""
+
+    def columns(self, name: str) -> NameColumns:
+        """The columns of a name, from those kept on disk when they are there."""
+
+    def record(self, name: str, place: int) -> RepoDataRecord:
+        """The record at a place of what is filed under a name."""
+
+    def save_columns(self) -> None:
+        """Keep the columns that were made since the last time."""
+
+    @property
+    def unsaved(self) -> int:
+        """For how many names there are columns that were not saved yet."""
 
 
 class SubdirData:
@@ -157,7 +190,7 @@ class SubdirGroup:
 
     __slots__ = ("_data", "_kept", "_order", "name", "rank")
 
-    def __init__(self, data: SubdirData, name: str, rank: int) -> None:
+    def __init__(self, data: ChannelSubdir, name: str, rank: int) -> None:
         self.name = name
         self.rank = rank
         self._data = data

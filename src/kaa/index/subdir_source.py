@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
-from kaa.events import Note, Reporter
+from kaa.events import Note, Reporter, Warned
 from kaa.index.decompress import read_document
-from kaa.index.fetch import FORMATS, PLAIN, ChannelUnreachable, IndexSettings, RepodataFetcher, is_fresh
+from kaa.index.fetch import FORMATS, PLAIN, SHARDS, ChannelUnreachable, IndexSettings, RepodataFetcher, is_fresh
 from kaa.index.index_writer import write_index
 from kaa.index.kept_columns import KeptColumns
 from kaa.index.repodata_cache import CacheEntry, CacheState
+from kaa.index.shard_source import NotOffered, OpenedShards, ShardSource
 from kaa.index.subdir_index import DamagedIndex, SubdirIndex
 from kaa.models.channel import Channel, url_to_path
 from kaa.models.repodata import RepodataInvalid, packages_url, parse_repodata
@@ -46,11 +48,14 @@ class Opened(msgspec.Struct, frozen=True):
 class SubdirSource(Protocol):
     """Gives the index of one subdir."""
 
-    def find_fresh(self) -> Opened | Absent | None:
+    def find_fresh(self) -> Opened | OpenedShards | Absent | None:
         """The answer, when it is on this machine and nobody need be asked."""
 
-    def open(self) -> Opened | Absent:
+    def open(self) -> Opened | OpenedShards | Absent:
         """The index of what the channel offers now, or may be taken to offer; slow."""
+
+    def open_whole(self) -> Opened | Absent:
+        """As `open`, of the whole subdir even where it offers shards."""
 
     def rebuild(self) -> Opened | Absent:
         """The index anew, after the one that was handed out proved to be damaged."""
@@ -68,11 +73,17 @@ class Sources(msgspec.Struct, frozen=True):
 
     def source(self, channel: Channel, subdir: str) -> SubdirSource:
         """The source of a subdir: a folder of this machine, or a server."""
-        entry = CacheEntry(self.directory, channel.subdir_url(subdir))
-        builder = _Builder(entry, subdir, f"{channel.name}/{subdir}", self)
-        if channel.base_url.startswith("file:"):
-            return LocalSource(builder, Path(url_to_path(channel.subdir_url(subdir))))
-        return RemoteSource(builder, self.client, self.settings)
+        url = channel.subdir_url(subdir)
+        shown = f"{channel.name}/{subdir}"
+        builder = _Builder(CacheEntry(self.directory, url), subdir, shown, self)
+        if not channel.base_url.startswith("file:"):
+            shards = ShardSource(self.directory, url, subdir, shown, self.client, self.settings, self.reporter)
+            whole = WholeSource(builder, self.client, self.settings)
+            return RemoteSource(shards, whole, self.settings, self.reporter)
+        # A folder is there, and can be looked at, whether there is a network or not.
+        settings = replace(self.settings, offline=False, local_repodata_ttl=0)
+        local = ShardSource(self.directory, url, subdir, shown, self.client, settings, self.reporter)
+        return LocalSource(builder, Path(url_to_path(url)), local if settings.use_shards else None)
 
 
 class _Builder:
@@ -119,8 +130,8 @@ class _Builder:
         return opened
 
 
-class RemoteSource:
-    """A subdir on a server, by way of the cache."""
+class WholeSource:
+    """A subdir on a server as one document, by way of the cache."""
 
     def __init__(self, builder: _Builder, client: HttpClient, settings: IndexSettings) -> None:
         self._builder = builder
@@ -144,6 +155,12 @@ class RemoteSource:
             if state.is_missing:
                 return _absent(state)
             return self._builder.find(state.content) or self._build_again(state)
+
+    @property
+    def checked(self) -> float:
+        """When the channel was last asked for what is here, in seconds since the epoch; 0 if nothing is."""
+        state = self._entry.read_state()
+        return 0.0 if state is None or state.is_missing else state.checked
 
     def rebuild(self) -> Opened | Absent:
         with self._entry.lock():
@@ -177,21 +194,80 @@ class RemoteSource:
         return renewed
 
 
-class LocalSource:
-    """A subdir in a folder of this machine: nothing is fetched, and its document is looked at every time."""
+class RemoteSource:
+    """A subdir on a server: its shards where it offers them, else one document.
 
-    def __init__(self, builder: _Builder, folder: Path) -> None:
+    A whole document that is here and fresh is used before shards: then nothing need be fetched at all.
+    """
+
+    def __init__(self, shards: ShardSource, whole: WholeSource, settings: IndexSettings, report: Reporter) -> None:
+        self._shards = shards
+        self._whole = whole
+        self._settings = settings
+        self._report = report
+
+    def find_fresh(self) -> Opened | OpenedShards | Absent | None:
+        whole = self._whole.find_fresh()
+        if self._settings.offline:
+            return self._shards.find_opened() if self._is_sharded_here() else whole
+        if isinstance(whole, Opened) or not self._settings.use_shards:
+            return whole
+        shards = self._shards.find_fresh()
+        return whole if isinstance(shards, NotOffered) else shards
+
+    def open(self) -> Opened | OpenedShards | Absent:
+        if not (self._is_sharded_here() if self._settings.offline else self._settings.use_shards):
+            return self._whole.open()
+        try:
+            shards = self._shards.open()
+        except RepodataInvalid as error:
+            whole = self.open_whole()
+            if isinstance(whole, Absent):
+                raise
+            self._report(Warned(f"{error.message}; {PLAIN} is used instead"))
+            return whole
+        return self._whole.open() if isinstance(shards, NotOffered) else shards
+
+    def rebuild(self) -> Opened | Absent:
+        return self._whole.rebuild()
+
+    def open_whole(self) -> Opened | Absent:
+        found = self._whole.find_fresh()
+        return self._whole.open() if found is None else found
+
+    def _is_sharded_here(self) -> bool:
+        """Whether what was asked for last, of what is on this machine, are shards."""
+        state = self._shards.read_state()
+        return state is not None and not state.is_missing and state.checked >= self._whole.checked
+
+
+class LocalSource:
+    """A subdir in a folder of this machine: nothing is fetched, and its document is looked at every time.
+
+    Where there is none, there may be shards.
+    """
+
+    def __init__(self, builder: _Builder, folder: Path, shards: ShardSource | None) -> None:
         self._builder = builder
+        self._shards = shards
         self._entry = builder.entry
         self._folder = folder
 
-    def find_fresh(self) -> Opened | Absent | None:
+    def find_fresh(self) -> Opened | OpenedShards | Absent | None:
         document = self._find_document()
-        if document is None:
-            return Absent(f"there is no {PLAIN} in {self._folder}")
-        return self._builder.find(self._content_of(document))
+        if document is not None:
+            return self._builder.find(self._content_of(document))
+        if self._shards is not None and (self._folder / SHARDS).is_file():
+            return None
+        return Absent(f"there is no {PLAIN} in {self._folder}")
 
-    def open(self) -> Opened | Absent:
+    def open(self) -> Opened | OpenedShards | Absent:
+        if self._shards is not None and self._find_document() is None:
+            shards = self._shards.open()
+            return Absent(f"there is no {PLAIN} in {self._folder}") if isinstance(shards, NotOffered) else shards
+        return self._build(anew=False)
+
+    def open_whole(self) -> Opened | Absent:
         return self._build(anew=False)
 
     def rebuild(self) -> Opened | Absent:

@@ -30,6 +30,9 @@ EXTENSIONS = ("conda", "tar.bz2")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for text that is not as it should be, or nested without end."""
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
@@ -127,10 +130,21 @@ _record_decoder = msgspec.json.Decoder(RepoDataRecord)
 
 def parse_repodata(text: Buffer, source: str = "repodata.json") -> RepoData:
     """Split a document; an empty one is an empty channel. Raises RepodataInvalid."""
-    head = bytes(text[:256]).lstrip()
-    if not head:
+    if not bytes(text[:256]).strip():
         return RepoData()
-    if head.startswith(b"<"):
+    _refuse_web_page(text, source)
+    try:
+        repodata = _repodata_decoder.decode(text)
+    except _UNREADABLE as error:
+        raise RepodataInvalid(source, f"its JSON cannot be read ({error})") from error
+    if repodata.version > NEWEST_VERSION:
+        reason = f"it has version {repodata.version}, and this kaa reads versions up to {NEWEST_VERSION}"
+        raise RepodataInvalid(source, reason, hints=("use a newer kaa",))
+    return repodata
+
+
+def _refuse_web_page(text: Buffer, source: str) -> None:
+    if bytes(text[:256]).lstrip().startswith(b"<"):
         raise RepodataInvalid(
             source,
             "a web page came instead",
@@ -139,14 +153,6 @@ def parse_repodata(text: Buffer, source: str = "repodata.json") -> RepoData:
                 "open the address in a browser to see what answers there",
             ),
         )
-    try:
-        repodata = _repodata_decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RepodataInvalid(source, f"its JSON cannot be read ({error})") from error
-    if repodata.version > NEWEST_VERSION:
-        reason = f"it has version {repodata.version}, and this kaa reads versions up to {NEWEST_VERSION}"
-        raise RepodataInvalid(source, reason, hints=("use a newer kaa",))
-    return repodata
 
 
 def packages_url(subdir_url: str, base_url: str | None) -> str:
@@ -157,19 +163,38 @@ def packages_url(subdir_url: str, base_url: str | None) -> str:
     >>> packages_url("https://host/chan/linux-64", "../../pkgs"), packages_url("https://host/chan/linux-64", "/pkgs/")
     ('https://host/pkgs', 'https://host/pkgs')
     """
-    if not base_url:
+    return _resolve(subdir_url, base_url, "base_url")
+
+
+def shards_url(subdir_url: str, shards_base_url: str) -> str:
+    """The folder of a subdir's shards, without a trailing slash (CEP 16).
+
+    Raises RepodataInvalid for an address that cannot be fetched from (`s3://bucket`), and as `packages_url` does.
+    """
+    resolved = _resolve(subdir_url, shards_base_url, "shards_base_url")
+    scheme = resolved.partition("://")[0].lower()
+    if scheme not in ("http", "https", "file"):
+        raise RepodataInvalid(
+            subdir_url, f"its shards_base_url begins with {scheme}://, and kaa cannot fetch from there"
+        )
+    return resolved
+
+
+def _resolve(subdir_url: str, reference: str | None, key: str) -> str:
+    """A reference of a document in a subdir as an absolute address without credentials."""
+    if not reference:
         return subdir_url
     scheme, _, rest = subdir_url.partition("://")
     authority, _, path = rest.partition("/")
-    if urlsplit(base_url).scheme and "://" in base_url:
-        resolved = base_url
-    elif base_url.startswith("//"):
-        resolved = f"{scheme}:{base_url}"
+    if urlsplit(reference).scheme and "://" in reference:
+        resolved = reference
+    elif reference.startswith("//"):
+        resolved = f"{scheme}:{reference}"
     else:
-        joined = base_url if base_url.startswith("/") else f"/{path}/{base_url}"
+        joined = reference if reference.startswith("/") else f"/{path}/{reference}"
         resolved = f"{scheme}://{authority}{_without_dots(joined)}"
     if resolved[:5].lower() == "file:" and scheme != "file":
-        raise RepodataInvalid(subdir_url, "its base_url points to files of this machine")
+        raise RepodataInvalid(subdir_url, f"its {key} points to files of this machine")
     return split_credentials(resolved)[0].rstrip("/")
 
 
@@ -214,14 +239,23 @@ class ShardIndex(msgspec.Struct, frozen=True, kw_only=True):
     info: ShardIndexInfo
     shards: dict[str, msgspec.Raw]
 
-    def find(self, name: str) -> str | None:
-        """The sha256 of a name's shard, in hexadecimal."""
-        if name not in self.shards:
-            return None
-        value = hexadecimal(msgspec.msgpack.decode(self.shards[name]))
-        if not isinstance(value, str) or not _SHA256.fullmatch(value):
-            raise RepodataInvalid("the shard index", f"the hash for {name!r} is none")
-        return value
+    def digests(self) -> Iterator[tuple[str, bytes | None]]:
+        """Every name with the sha256 of its shard; None where what should be one is none."""
+        for name, raw in self.shards.items():
+            yield name, _digest(raw)
+
+
+_RAW_DIGEST = b"\xc4\x20"
+"""How msgpack begins 32 raw bytes."""
+
+
+def _digest(raw: msgspec.Raw) -> bytes | None:
+    packed = bytes(raw)
+    if len(packed) == 34 and packed.startswith(_RAW_DIGEST):
+        return packed[2:]
+    # Some writers give a list of numbers, or text.
+    value = hexadecimal(msgspec.msgpack.decode(packed))
+    return bytes.fromhex(value) if isinstance(value, str) and _SHA256.fullmatch(value) else None
 
 
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,9 +277,10 @@ _shard_decoder = msgspec.msgpack.Decoder(Shard)
 
 def parse_shard_index(content: Buffer, source: str) -> ShardIndex:
     """Read a (decompressed) shard index. Raises RepodataInvalid."""
+    _refuse_web_page(content, source)
     try:
         index = _shard_index_decoder.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise RepodataInvalid(source, f"the shard index cannot be read ({error})") from error
     if index.version != 1:
         raise RepodataInvalid(source, f"the shard index has version {index.version}", hints=("use a newer kaa",))
@@ -256,7 +291,7 @@ def parse_shard(content: Buffer, source: str) -> Shard:
     """Split a (decompressed) shard. Raises RepodataInvalid."""
     try:
         return _shard_decoder.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise RepodataInvalid(source, f"the shard cannot be read ({error})") from error
 
 
