@@ -23,7 +23,10 @@ class ChannelNames:
 
     def of(self, record: RepoDataRecord) -> str:
         """The name of the record's channel."""
-        url = record.channel
+        return self.of_url(record.channel)
+
+    def of_url(self, url: str) -> str:
+        """The name of the channel with a base URL."""
         if not url:
             return UNKNOWN
         if url not in self._known:
