@@ -16,6 +16,8 @@ from kaa.config.kinds import (
     MapList,
     MaybeBoolean,
     Number,
+    PointInTime,
+    PointInTimeMap,
     Text,
     TextMap,
     Texts,
@@ -31,6 +33,8 @@ KINDS: tuple[Kind[object], ...] = (
     ListMap(),
     MapList(),
     MaybeBoolean(),
+    PointInTime(),
+    PointInTimeMap(),
     Number(),
     PRIORITY,
     Text(),
@@ -74,6 +78,13 @@ TAKEN: list[tuple[Kind[object], object, object]] = [
     (ListMap(), None, {}),
     (MapList(), [{"channel": "a", "auth": "x"}], ({"channel": "a", "auth": "x"},)),
     (MapList(), None, ()),
+    (PointInTime(), "7d", "7d"),
+    (PointInTime(), "2026-03-01", "2026-03-01"),
+    (PointInTime(), False, "false"),
+    (PointInTime(), None, ""),
+    (PointInTime(), 3600, "3600"),
+    (PointInTimeMap(), {"a": "7d", "b": False, "c": None}, {"a": "7d", "b": "false", "c": ""}),
+    (PointInTimeMap(), None, {}),
     (Anything(), {"a": [1]}, {"a": [1]}),
 ]
 
@@ -97,6 +108,8 @@ REFUSED: list[tuple[Kind[object], list[object]]] = [
     (TextMap(), ["a", ["a"], {"a": ["b"]}]),
     (ListMap(), [["a"], {"a": "b"}, {"a": 1}]),
     (MapList(), ["a", {"a": "b"}, ["a"], 3]),
+    (PointInTime(), ["soon", "7x", True, ["7d"], {}, -1]),
+    (PointInTimeMap(), ["7d", {"a": "soon"}, {"a": True}, ["a"]]),
 ]
 
 
@@ -113,6 +126,7 @@ VARIABLES: list[tuple[Kind[object], str, str, object]] = [
     (Texts(), "", ",", ()),
     (TextMap(), "http=http://x:1,https=y", ",", {"http": "http://x:1", "https": "y"}),
     (TextMap(), "", ",", {}),
+    (PointInTimeMap(), "a=7d,b=false", ",", {"a": "7d", "b": "false"}),
     (Boolean(), "on", ",", True),
     (Integer(), "4", ",", 4),
 ]

@@ -30,6 +30,10 @@ envs_dirs:
   - ~/envs
   - $HOME/more
 show_channel_urls: null
+exclude_newer: 7d
+exclude_newer_package:
+  openssl: false
+  numpy: 30d
 empty:
 """
 
@@ -50,7 +54,7 @@ def test_common_files_need_no_library() -> None:
 ODD = """
     conda-forge https://host/t/tk-1/a:8080 numpy>=1.20,<2 python_3.11.* ~ ~/x ./a ../b . .. .5 .inf 1 01 0x1 1.5 1e3
     1_000 2024-01-01 12:30:00 true True yes no on null Null nan .nan a#b a: a:b :a -a - ? ! & * [ ] { } [] {} [a] {a:1}
-    'a' "b" 'it''s' "a\\n" | > %x @x `x` <<x = a,b é ${HOME}/x (x) <x !x a'b a"b --- ...
+    7d 12h 2w 7x 07d 1d2 7D 0xd 'a' "b" 'it''s' "a\\n" | > %x @x `x` <<x = a,b é ${HOME}/x (x) <x !x a'b a"b --- ...
     """
 WORDS = st.sampled_from(ODD.split())
 SCALARS = st.lists(WORDS, min_size=1, max_size=3).map(" ".join) | st.text(

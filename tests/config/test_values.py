@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from kaa.config.options import Config
-from kaa.config.values import channel_config, http_settings, index_settings, link_options, solve_options
+from kaa.config.values import (
+    channel_config,
+    cutoffs_of,
+    http_settings,
+    index_settings,
+    link_options,
+    solve_options,
+)
+from kaa.models.cutoff import DAY, InvalidCutoff
+from kaa.solver.cutoffs import Cutoffs
 
 
 def test_channels() -> None:
@@ -64,6 +75,57 @@ def test_index_and_solver() -> None:
     settings = index_settings(Config({"offline": True, "repodata_use_zst": False, "local_repodata_ttl": 60}))
     assert (settings.offline, settings.use_zst, settings.local_repodata_ttl) == (True, False, 60)
     assert solve_options(Config({"channel_priority": "disabled"})).channel_priority == "disabled"
+
+
+def test_strategy_and_cutoffs_reach_the_solver() -> None:
+    options = solve_options(Config({"solve_strategy": "lowest-direct"}), Cutoffs(5))
+    assert (options.strategy, options.cutoffs) == ("lowest-direct", Cutoffs(5))
+
+
+NOW = 100 * DAY
+SETTINGS = (
+    {"channel": "own", "exclude_newer": "1d"},
+    {"channel": "both", "exclude_newer": "2d"},
+    {"channel": "https://host/*", "exclude_newer": "false"},
+    {"channel": "quiet", "auth": "x"},
+)
+
+
+def test_cutoffs() -> None:
+    config = Config(
+        {
+            "channel_alias": "https://host",
+            "custom_channels": {"own": "https://other"},
+            "custom_multichannels": {"both": ("a", "own")},
+            "exclude_newer": "3d",
+            "exclude_newer_package": {"OpenSSL": "false", "numpy": "", "pandas": "4d"},
+            "channel_settings": SETTINGS,
+        }
+    )
+    resolver = channel_config(config)
+    channels = [channel for name in ("own", "a", "b", "quiet") for channel in resolver.resolve(name, "/")]
+    cutoffs = cutoffs_of(config, channels, NOW, "/")
+    assert cutoffs.everywhere == NOW - 3 * DAY
+    assert cutoffs.packages == {"openssl": None, "numpy": None, "pandas": NOW - 4 * DAY}
+    assert cutoffs.channels == {
+        "https://other/own": NOW - DAY,
+        "https://host/a": NOW - 2 * DAY,
+        "https://host/b": None,
+        "https://host/quiet": None,
+    }
+    assert cutoffs.are_any
+
+
+def test_no_cutoffs() -> None:
+    cutoffs = cutoffs_of(Config({"channel_settings": (SETTINGS[2],)}), (), NOW, "/")
+    assert not cutoffs.are_any
+    assert not Cutoffs(packages={"numpy": None}).are_any
+
+
+def test_a_cutoff_of_a_channel_that_is_none() -> None:
+    config = Config({"channel_settings": ({"channel": "own", "exclude_newer": "soon"},)})
+    with pytest.raises(InvalidCutoff, match="exclude_newer of own in channel_settings is 'soon'"):
+        cutoffs_of(config, (), NOW, "/")
 
 
 def test_linking() -> None:

@@ -142,6 +142,47 @@ def test_values_that_cannot_be(name: str, value: str, target: str) -> None:
         virtual_packages(LINUX, target, {}, {name.lower(): value}, host_subdir="linux-64")
 
 
+GIVEN = [
+    # given, environment, configuration, what is offered for linux-aarch64 on linux-64
+    ({"__glibc": "2.28"}, {}, {}, "archspec=0=aarch64 glibc=2.28=0 linux=0=0 unix=0=0"),
+    ({"glibc": "2.28=0"}, {}, {}, "archspec=0=aarch64 glibc=2.28=0 linux=0=0 unix=0=0"),
+    ({"glibc": "2.28"}, {"GLIBC": "2.30"}, {"glibc": "2.31"}, "archspec=0=aarch64 glibc=2.28=0 linux=0=0 unix=0=0"),
+    ({"__glibc": ""}, {"GLIBC": "2.30"}, {}, "archspec=0=aarch64 linux=0=0 unix=0=0"),
+    ({"__cuda": "12.4"}, {}, {}, "archspec=0=aarch64 cuda=12.4=0 glibc=2.17=0 linux=0=0 unix=0=0"),
+    ({"__cuda": ""}, {"CUDA": "12.4"}, {}, "archspec=0=aarch64 glibc=2.17=0 linux=0=0 unix=0=0"),
+    (
+        {"__cuda_arch": "9.0=H100"},
+        {"CUDA": "12.4"},
+        {},
+        "archspec=0=aarch64 cuda=12.4=0 cuda_arch=9.0=H100 glibc=2.17=0 linux=0=0 unix=0=0",
+    ),
+    ({"__archspec": "1=neoverse_n1"}, {}, {}, "archspec=1=neoverse_n1 glibc=2.17=0 linux=0=0 unix=0=0"),
+    ({"__archspec": "neoverse_n1"}, {}, {}, "archspec=1=neoverse_n1 glibc=2.17=0 linux=0=0 unix=0=0"),
+    ({"__osx": "13.0"}, {}, {}, "archspec=0=aarch64 glibc=2.17=0 linux=0=0 unix=0=0"),
+    ({"__amdgpu": "6.2"}, {}, {}, "amdgpu=6.2=0 archspec=0=aarch64 glibc=2.17=0 linux=0=0 unix=0=0"),
+    ({}, {}, {"npu": "1.0=big"}, "archspec=0=aarch64 glibc=2.17=0 linux=0=0 npu=1.0=big unix=0=0"),
+    ({"npu": ""}, {}, {"npu": "1.0"}, "archspec=0=aarch64 glibc=2.17=0 linux=0=0 unix=0=0"),
+]
+
+
+@pytest.mark.parametrize(("given", "environment", "configured", "offered"), GIVEN)
+def test_what_is_given_for_one_solve_counts_most(
+    given: dict[str, str], environment: dict[str, str], configured: dict[str, str], offered: str
+) -> None:
+    variables = {f"CONDA_OVERRIDE_{name}": value for name, value in environment.items()}
+    packages = virtual_packages(LINUX, "linux-aarch64", variables, configured, given=given, host_subdir="linux-64")
+    assert shown(packages) == offered
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("__glibc", "new"), ("__unix", "1"), ("__npu", "a b"), ("__npu", "1=a b"), ("__npu", "1="), ("a/b", "1")],
+)
+def test_what_cannot_be_given(name: str, value: str) -> None:
+    with pytest.raises(InvalidOverride, match=f"the virtual package __{name.removeprefix('__')} is "):
+        virtual_packages(LINUX, "linux-64", {}, given={name: value}, host_subdir="linux-64")
+
+
 @pytest.mark.parametrize("target", KNOWN_SUBDIRS)
 @pytest.mark.parametrize("host", ["linux-64", "osx-arm64", "win-64"])
 def test_laws_of_every_target(target: str, host: str) -> None:
