@@ -24,9 +24,13 @@ class Figure:
 
 
 def run_program(
-    argv: Sequence[str], *, environ: Mapping[str, str] | None = None, prepare: Callable[[], None] = lambda: None
+    argv: Sequence[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    prepare: Callable[[], None] = lambda: None,
+    codes: Sequence[int] = (0,),
 ) -> Figure:
-    """Run a program once; a failing program ends the benchmark with what it printed."""
+    """Run a program once; another exit code than `codes` ends the benchmark with what the program printed."""
     prepare()
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
@@ -34,7 +38,7 @@ def run_program(
         _, status, used = os.wait4(child.pid, 0)
         wall = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode != 0:
+        if child.returncode not in codes:
             output.seek(0)
             sys.exit(f"benchmark failed: {' '.join(argv)}\n{output.read().decode(errors='replace')[-3000:]}")
     return Figure(used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1024)

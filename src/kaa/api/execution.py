@@ -13,12 +13,14 @@ from kaa.package_cache.cache import ExtractedPackage
 from kaa.package_cache.fetch import ensure
 from kaa.prefix.environments import registry_file
 from kaa.prefix.prefix import Prefix
-from kaa.transaction.execute import execute as execute_transaction
 from kaa.transaction.plan import Transaction
 
 
 def execute(session: Session, transaction: Transaction) -> None:
     """Make the environment what the transaction says, or leave it as it was and raise."""
+    # A fifth of what is loaded for a change, and plans that are only shown have no use for it.
+    from kaa.transaction.execute import execute as execute_transaction  # noqa: PLC0415
+
     packages = fetch_packages(session, transaction.to_link)
     is_new = not Prefix(transaction.prefix).is_environment()
     execute_transaction(

@@ -227,7 +227,8 @@ class HttpClient:
         """The answer after redirects; each host gets its own credentials and nobody else's."""
         current = url
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._transport(current).request(self._request(current, url, headers, method))
+            request = self._request(current, url, headers, method)
+            response = self._find_unchanged(request) or self._transport(current).request(request)
             location = response.headers.get("location")
             if response.status not in REDIRECTS or location is None:
                 return response
@@ -257,6 +258,18 @@ class HttpClient:
                 self._http = self._make_http_transport()
             return self._http
 
+    def _find_unchanged(self, request: Request) -> Response | None:
+        """The answer that a document has not changed, when it can be had without loading an HTTP library."""
+        if self._http is not None or self.settings.offline or not is_question(request):
+            return None
+        if proxies_for(self.settings.proxies, self.environ).find(request.url) is not None:
+            return None
+        # The module of sockets takes 3 ms, and a run that asks nobody need not spend them.
+        from kaa.net.unchanged import find_unchanged  # noqa: PLC0415
+
+        settings = self.settings
+        return find_unchanged(request, connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout)
+
     def _make_http_transport(self) -> Transport:
         # urllib3 and ssl take 0.1 s to load, and a run that finds all in its caches sends nothing.
         from kaa.net.http_transport import HttpTransport  # noqa: PLC0415
@@ -272,6 +285,13 @@ class HttpClient:
         with self._lock:
             self._reporter(Note(f"{_shown(url)}: {reason}; trying again in {pause:.1f} seconds"))
         time.sleep(pause)
+
+
+def is_question(request: Request) -> bool:
+    """Whether a request over plain HTTP asks only if something has changed."""
+    conditions = ("If-None-Match", "If-Modified-Since")
+    asks = any(name in request.headers for name in conditions)
+    return asks and request.method == "GET" and request.url[:7].lower() == "http://"
 
 
 def _read_all(response: Response, url: str, limit: int | None) -> bytes:
