@@ -65,27 +65,44 @@ def test_columns_hold_runs_ties_and_features() -> None:
     assert len(columns.featured_keys) == 1
 
 
-def test_every_distinct_dependency_is_kept_once_with_those_that_carry_it() -> None:
-    columns = columns_of(RECORDS)
+@pytest.mark.parametrize("more", [0, 80], ids=["numbers", "bytes"])
+@pytest.mark.parametrize("shift", [0, 5])
+def test_every_distinct_dependency_is_kept_once_with_those_that_carry_it(more: int, shift: int) -> None:
+    columns = columns_of([*RECORDS, *(package(f"tool 0.{number}") for number in range(more))])
+    needs = decode_needs(columns.depends, columns.count, shift)
     carriers = {
-        (need.name, text): [ORDER[bit - 1] for bit in range(1, 9) if int.from_bytes(packed, "little") >> bit & 1]
-        for need in decode_needs(columns.depends)
-        for text, packed in zip(need.texts, need.sets, strict=True)
+        (need.name, text): [place for place in range(columns.count) if states >> shift >> (place + 1) & 1]
+        for need in needs
+        for states, text, _ in need.rows
     }
+    places = {dist: place for place, dist in enumerate(ORDER)}
     assert carriers == {
-        ("python", ">=3.9"): ["2.0-h2_0", "2.0-h1_0"],
-        ("python", ">=3.10"): ["2.0-h3_1"],
-        ("zlib", ""): ["2.0-h1_0"],
-        ("zlib", ">=1.2"): ["2.0-h2_0"],
+        ("python", ">=3.9"): [places["2.0-h2_0"], places["2.0-h1_0"]],
+        ("python", ">=3.10"): [places["2.0-h3_1"]],
+        ("zlib", ""): [places["2.0-h1_0"]],
+        ("zlib", ">=1.2"): [places["2.0-h2_0"]],
     }
-    assert [need.name for need in decode_needs(columns.constrains)] == ["other"]
+    assert [need.name for need in decode_needs(columns.constrains, columns.count)] == ["other"]
 
 
-def test_columns_survive_being_stored() -> None:
-    columns = columns_of(RECORDS)
+def test_a_dependency_that_must_be_read_makes_a_need_irregular() -> None:
+    columns = columns_of([package("tool 1.0 0: six; MAIN::zlib; python >=3; nose[when='python']; python 3.?")])
+    needs = decode_needs(columns.depends, columns.count)
+    assert {need.name: need.irregular for need in needs} == {"": True, "nose": True, "python": True, "six": False}
+
+
+def test_a_dependency_that_is_named_twice_is_carried_once() -> None:
+    columns = columns_of([package("tool 1.0 0: six; six"), package("tool 0.9 0: six")])
+    [need] = decode_needs(columns.depends, columns.count)
+    assert [states for states, _, _ in need.rows] == [0b110]
+
+
+@pytest.mark.parametrize("more", [0, 80])
+def test_columns_survive_being_stored(more: int) -> None:
+    columns = columns_of([*RECORDS, *(package(f"tool 0.{number}") for number in range(more))])
     stored = msgspec.msgpack.Decoder(Columns).decode(msgspec.msgpack.encode(columns))
     assert stored.keys == columns.keys
-    assert decode_needs(stored.depends) == decode_needs(columns.depends)
+    assert decode_needs(stored.depends, stored.count) == decode_needs(columns.depends, columns.count)
     assert decode_numbers(stored.order) == decode_numbers(columns.order)
 
 

@@ -34,7 +34,7 @@ def test_an_answer_is_found_exactly_when_there_is_one(world: World, random: obje
     search = rules.start()
     answers = set(world.answers())
     try:
-        search.run()
+        search.run(rules)
     except NoSolution as error:
         assert answers == set()
         assert dict(error.proof.terms) == {}
@@ -65,7 +65,7 @@ def assert_proof(world: World, proof: Incompatibility) -> None:
 def test_propagation_never_forbids_a_state_of_an_answer(world: World) -> None:
     rules = WorldRules(world, range(len(world.candidates)))
     search = rules.start()
-    conflict = search.propagate()
+    conflict = search.propagate(rules)
     for answer in world.answers():
         assert conflict is None
         assert all(search.partial.allowed[name] & state for name, state in enumerate(answer))
@@ -76,7 +76,7 @@ def test_propagation_never_forbids_a_state_of_an_answer(world: World) -> None:
 def test_propagation_leaves_nothing_that_one_rule_alone_forbids(world: World) -> None:
     rules = WorldRules(world, range(len(world.candidates)))
     search = rules.start()
-    if search.propagate() is not None:
+    if search.propagate(rules) is not None:
         return
     allowed = search.partial.allowed
     for implication in itertools.chain(*search.outgoing):
@@ -95,11 +95,12 @@ def test_propagation_leaves_nothing_that_one_rule_alone_forbids(world: World) ->
 def test_the_first_name_of_the_order_gets_the_first_state_it_can_have(world: World) -> None:
     names = range(len(world.candidates))
     needed = [name for name in names if any(set(terms) == {name} and terms[name] & 1 for terms in world.forbidden)]
-    search = WorldRules(world, [*needed, *names]).start()
+    rules = WorldRules(world, [*needed, *names])
+    search = rules.start()
     answers = list(world.answers())
     if not answers:
         return
-    search.run()
+    search.run(rules)
     name = needed[0]
     assert answer_of(search)[name] == min(answer[name] for answer in answers)
 
@@ -108,8 +109,9 @@ def test_a_pair_of_equal_searches_does_the_same_work() -> None:
     world = World((3, 3, 3), ((0, 2, 1, 4), (1, 4, 2, 8), (0, 4, 2, 2)), ({0: 1}, {2: 8}))
     efforts = []
     for _ in range(2):
-        search = WorldRules(world, (0, 1, 2)).start()
-        search.run()
+        rules = WorldRules(world, (0, 1, 2))
+        search = rules.start()
+        search.run(rules)
         efforts.append((answer_of(search), search.effort))
     assert efforts[0] == efforts[1]
 
@@ -121,9 +123,10 @@ def test_pigeons_and_holes_have_no_answer() -> None:
     for first, second in itertools.combinations(range(names), 2):
         forbidden += [{first: 2 << hole, second: 2 << hole} for hole in range(holes)]
     world = World((holes,) * names, (), tuple(forbidden))
-    search = WorldRules(world, range(names)).start()
+    rules = WorldRules(world, range(names))
+    search = rules.start()
     with pytest.raises(NoSolution) as caught:
-        search.run()
+        search.run(rules)
     assert search.effort.conflicts > 1
     assert dict(caught.value.proof.terms) == {}
 
@@ -137,14 +140,16 @@ def test_the_search_asks_whether_to_go_on() -> None:
             raise Enough
 
     world = World((1,), (), ({0: 1},))
+    rules = Impatient(world, (0,))
     with pytest.raises(Enough):
-        Impatient(world, (0,)).start().run()
+        rules.start().run(rules)
 
 
 def test_a_name_that_nothing_needs_stays_closed() -> None:
     world = World((2, 2, 2), ((0, 2, 1, 2), (2, 2, 1, 4)), ({0: 1},))
-    search = WorldRules(world, (0, 1, 2)).start()
-    search.run()
+    rules = WorldRules(world, (0, 1, 2))
+    search = rules.start()
+    search.run(rules)
     assert answer_of(search) == (2, 2, 1)
     assert search.opened[2] == 1
     assert search.outgoing[2] == []
@@ -153,4 +158,4 @@ def test_a_name_that_nothing_needs_stays_closed() -> None:
 def test_search_is_named_in_its_own_repr() -> None:
     assert "->" in repr(Implication(0, 1, "row"))
     assert "terms" not in repr(Incompatibility({0: 1}, "request"))
-    assert isinstance(Search(WorldRules(World((1,)), (0,))).effort.conflicts, int)
+    assert isinstance(Search().effort.conflicts, int)

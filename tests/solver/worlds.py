@@ -51,7 +51,7 @@ class WorldRules:
     postponed: dict[int, list[Row]] = field(default_factory=dict)
 
     def start(self) -> Search:
-        search = Search(self)
+        search = Search()
         for name in range(len(self.world.candidates)):
             search.add_name(self.world.universe(name))
         for terms in self.world.forbidden:
@@ -76,6 +76,7 @@ class WorldRules:
             implication.cover(states)
             self.postponed[id(implication)] = [(states, allows)]
         search.add_implication(implication)
+        search.fresh.append(implication)
 
     def load(self, search: Search, target: int) -> None:
         if target in self.loaded:

@@ -7,8 +7,9 @@ dozen dependency strings, so that each distinct string is kept once, with the se
 
 >>> record = RepoDataRecord(name="six", version="1.17.0", build="py_0", depends=("python >=3.9",))
 >>> columns = columns_of([record])
->>> decode_texts(columns.versions), [(need.name, need.texts) for need in decode_needs(columns.depends)]
-(['1.17.0'], [('python', ['>=3.9'])])
+>>> [need] = decode_needs(columns.depends, columns.count)
+>>> decode_texts(columns.versions), need.name, need.rows[0][:2]
+(['1.17.0'], 'python', (2, '>=3.9'))
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from kaa.models.record import RepoDataRecord
 from kaa.models.version import InvalidVersion, Version
 from kaa.solver.ranges import EVERYTHING, Ranges, pack_key
 
-COLUMNS_VERSION = 4
+COLUMNS_VERSION = 5
 """Of the layout of `Columns`: what was stored with another number is made anew."""
 
 ABSENT = 1
@@ -38,18 +39,43 @@ Ask: TypeAlias = tuple[str, tuple[bytes, ...]] | None
 """What a dependency string asks of a name: a build string ("" for any) and version bounds; None: read the text."""
 
 
-class Need(msgspec.Struct, array_like=True, frozen=True):
-    """All distinct dependency strings on one name: `texts` without the name, and the candidates that carry each.
+Row: TypeAlias = tuple[int, str, Ask]
+"""States of a name, what follows the other name in a dependency string that they carry, and what that asks."""
 
-    `sets` are little-endian integers; bit i + 1 stands for the candidate at position i. `asks` say what most of the
-    texts mean, so that they need not be read again. A string whose name does not stand at its beginning
-    (`channel::name`) is kept whole, under the name "".
+MOST_IN_A_NUMBER = 62
+"""The sets of so many candidates and the state "not installed" are stored as numbers, larger ones as bytes."""
+
+
+class Need(msgspec.Struct, array_like=True, frozen=True):
+    """All distinct dependency strings on one name, without the name.
+
+    A string whose name does not stand at its beginning (`channel::name`) is kept whole, under the name "". It is
+    `irregular`, and so are those of which it is not known what they ask.
     """
 
     name: str
-    texts: list[str]
-    sets: list[bytes]
-    asks: list[Ask]
+    irregular: bool
+    rows: list[Row]
+
+
+class StoredNeed(msgspec.Struct, array_like=True, frozen=True):
+    """A need as columns hold it; large sets are little-endian numbers. Bit i + 1 is the candidate at position i."""
+
+    name: str
+    irregular: bool
+    rows: list[tuple[int | bytes, str, Ask]]
+
+    def shifted(self, shift: int) -> Need:
+        """The need in terms of the states of a group whose stretch of bits begins there."""
+        unpack = int.from_bytes
+        return Need(
+            self.name,
+            self.irregular,
+            [
+                ((states if isinstance(states, int) else unpack(states, "little")) << shift, text, ask)
+                for states, text, ask in self.rows
+            ],
+        )
 
 
 NO_NUMBERS = msgspec.Raw(msgspec.msgpack.encode(()))
@@ -73,7 +99,7 @@ class Columns(msgspec.Struct, array_like=True, frozen=True):
     version_runs: list[int]
     featured: int
     depends: msgspec.Raw
-    """Encoded `Need`s, as in `constrains`; they are decoded when a candidate is needed, most names never are."""
+    """Encoded `StoredNeed`s, as in `constrains`; they are decoded when a candidate is needed, most names never are."""
     constrains: msgspec.Raw
     versions: msgspec.Raw
     ties: msgspec.Raw
@@ -81,7 +107,7 @@ class Columns(msgspec.Struct, array_like=True, frozen=True):
     builds: msgspec.Raw
     timestamps: msgspec.Raw
     order: msgspec.Raw
-    extras: dict[str, list[Need]] = {}
+    extras: dict[str, list[StoredNeed]] = {}
     flags: dict[str, bytes] = {}
     unreadable: list[tuple[str, str]] = []
     """Dist strings of records with an unreadable version, and what is wrong with it."""
@@ -272,8 +298,8 @@ def pack_versions(texts: Collection[str]) -> tuple[dict[str, bytes], dict[str, s
     return packed, unreadable
 
 
-def sets_of(texts_of_each: Sequence[Sequence[str]]) -> dict[str, bytes]:
-    """For every distinct text the set of positions that carry it."""
+def positions_of(texts_of_each: Sequence[Sequence[str]]) -> dict[str, list[int]]:
+    """For every distinct text the positions that carry it."""
     positions: dict[str, list[int]] = {}
     for position, texts in enumerate(texts_of_each):
         for text in texts:
@@ -282,7 +308,12 @@ def sets_of(texts_of_each: Sequence[Sequence[str]]) -> dict[str, bytes]:
                 positions[text] = [position]
             else:
                 found.append(position)
-    return {text: pack(found) for text, found in sorted(positions.items())}
+    return dict(sorted(positions.items()))
+
+
+def sets_of(texts_of_each: Sequence[Sequence[str]]) -> dict[str, bytes]:
+    """For every distinct text the set of positions that carry it."""
+    return {text: pack(positions) for text, positions in positions_of(texts_of_each).items()}
 
 
 def pack(positions: Sequence[int]) -> bytes:
@@ -294,16 +325,18 @@ def pack(positions: Sequence[int]) -> bytes:
     return bytes(packed)
 
 
-def needs_of(texts_of_each: Sequence[Sequence[str]], ranges: Ranges) -> list[Need]:
+def needs_of(texts_of_each: Sequence[Sequence[str]], ranges: Ranges) -> list[StoredNeed]:
     """The distinct dependency strings by the name they ask for."""
-    by_name: dict[str, tuple[list[str], list[bytes], list[Ask]]] = {}
-    for text, states in sets_of(texts_of_each).items():
+    by_name: dict[str, list[tuple[int | bytes, str, Ask]]] = {}
+    in_numbers = len(texts_of_each) <= MOST_IN_A_NUMBER
+    for text, positions in positions_of(texts_of_each).items():
         name, rest = split_dependency(text)
-        texts, sets, asks = by_name.setdefault(name, ([], [], []))
-        texts.append(rest)
-        sets.append(states)
-        asks.append(ask_of(name, rest, ranges))
-    return [Need(name, *by_name[name]) for name in sorted(by_name)]
+        states = sum(2 << position for position in set(positions)) if in_numbers else pack(positions)
+        by_name.setdefault(name, []).append((states, rest, ask_of(name, rest, ranges)))
+    return [
+        StoredNeed(name, not name or any(ask is None for _, _, ask in rows), rows)
+        for name, rows in sorted(by_name.items())
+    ]
 
 
 def ask_of(name: str, rest: str, ranges: Ranges) -> Ask:
@@ -340,24 +373,27 @@ def read_plain(rest: str) -> tuple[str | None, str]:
     return None if version == "*" else version, "" if build is None or build == "*" else build
 
 
-def extras_of(ordered: Sequence[RepoDataRecord], ranges: Ranges) -> dict[str, list[Need]]:
+def extras_of(ordered: Sequence[RepoDataRecord], ranges: Ranges) -> dict[str, list[StoredNeed]]:
     """The dependency strings that each extra adds (CEP 44)."""
     groups = sorted({group for record in ordered for group in record.extra_depends})
     return {group: needs_of([record.extra_depends.get(group, ()) for record in ordered], ranges) for group in groups}
 
 
-def encode(values: Sequence[int] | Sequence[str] | Sequence[Need]) -> msgspec.Raw:
+def encode(values: Sequence[int] | Sequence[str] | Sequence[StoredNeed]) -> msgspec.Raw:
     return msgspec.Raw(msgspec.msgpack.encode(values))
 
 
 numbers_decoder = msgspec.msgpack.Decoder(list[int])
 texts_decoder = msgspec.msgpack.Decoder(list[str])
 needs_decoder = msgspec.msgpack.Decoder(list[Need])
+stored_needs_decoder = msgspec.msgpack.Decoder(list[StoredNeed])
 
 
-def decode_needs(raw: msgspec.Raw) -> list[Need]:
-    """A column of dependency strings."""
-    return needs_decoder.decode(raw)
+def decode_needs(raw: msgspec.Raw, count: int, shift: int = 0) -> list[Need]:
+    """A column of dependency strings of so many candidates, whose stretch of bits begins there."""
+    if not shift and count <= MOST_IN_A_NUMBER:
+        return needs_decoder.decode(raw)
+    return [need.shifted(shift) for need in stored_needs_decoder.decode(raw)]
 
 
 def decode_numbers(raw: msgspec.Raw) -> list[int]:

@@ -15,7 +15,7 @@ from kaa.solver.candidates import ABSENT
 from kaa.solver.drawing import Node, plain_text
 from kaa.solver.folding import fold, listed
 from kaa.solver.incompatibility import Implication, Incompatibility
-from kaa.solver.opening import Opening, rows_of
+from kaa.solver.opening import Opening
 from kaa.solver.proof import leaves_of
 from kaa.solver.reasons import (
     Conditional,
@@ -210,7 +210,7 @@ class Tree:
         for part in self._states(name).parts:
             for need in part.constrains if constrains else part.depends:
                 if need.name == other:
-                    for carriers, text, _ in rows_of(need, part.shift):
+                    for carriers, text, _ in need.rows:
                         if carriers & states:
                             yield carriers & states, text
 

@@ -10,7 +10,7 @@ incompatibility {source ∈ S, target ∉ M}; they are spelled out only when an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 
 class Incompatibility:
@@ -71,9 +71,13 @@ class Implication:
         """There will be rows for these states, once the target is known."""
         self.covered |= states
 
-    def resolve(self, rows: Iterable[tuple[int, int]]) -> None:
+    def resolve(self, rows: Sequence[tuple[int, int]]) -> None:
         """From now on the target is known; these are the rows for all states that were covered."""
         self.resolved = True
+        if len(rows) == 1:
+            [(self.covered, self.meet)] = rows
+            self.rows = {self.meet: self.covered}
+            return
         covered = 0
         meet = -1
         table: dict[int, int] = {}

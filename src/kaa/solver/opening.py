@@ -11,7 +11,6 @@ of `name` need what the extra adds. Conditions (CEP 43) are more terms in the sa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TypeAlias
 
 import msgspec
 
@@ -20,7 +19,7 @@ from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.models.virtual_package import VirtualPackage
-from kaa.solver.candidates import ABSENT, Ask, CandidateGroup, CandidateSource, Need, RecordGroup
+from kaa.solver.candidates import ABSENT, CandidateGroup, CandidateSource, RecordGroup, Row
 from kaa.solver.cutoffs import Cutoffs
 from kaa.solver.incompatibility import Implication, Incompatibility
 from kaa.solver.left_out import left_out
@@ -38,9 +37,6 @@ INSTALLED_RANK = 1 << 30
 
 MOST_ALTERNATIVES = 64
 """A condition that unfolds into more alternatives than this is taken for unreadable."""
-
-Row: TypeAlias = tuple[int, str, Ask]
-"""States of a name, what follows the name in a dependency string that they carry, and what that is known to ask."""
 
 
 class Unopened(msgspec.Struct):
@@ -127,6 +123,9 @@ class World(msgspec.Struct):
 
 def first_channel(groups: Sequence[CandidateGroup]) -> tuple[Sequence[CandidateGroup], Sequence[CandidateGroup]]:
     """The groups of the first channel that has a candidate, and the others, whose columns are not looked at."""
+    if len(groups) < 2 or groups[0].rank == groups[-1].rank:
+        # They are in the order of their channels.
+        return groups, ()
     for rank in sorted({group.rank for group in groups}):
         own = [group for group in groups if group.rank == rank]
         if any(group.columns.count for group in own):
@@ -144,8 +143,8 @@ class Opening:
         self._numbers: dict[str, int] = {}
         self._states: list[NameStates | None] = []
         self._unopened: dict[int, list[Unopened]] = {}
-        self._postponed: dict[int, list[Row]] = {}
-        """By implication the rows whose target is not known yet."""
+        self._postponed: dict[Implication, list[Row]] = {}
+        """The rows whose target is not known yet."""
         self._waiting: dict[str, list[Waiting]] = {}
         self._extras: dict[int, tuple[str, str]] = {}
         self._not_yet_loaded: dict[str, None] = {}
@@ -199,11 +198,11 @@ class Opening:
         self.search.partial.set_universe(number, states.universe)
         if not states.universe & ABSENT:
             self.search.opened[number] = states.universe
+        postponed, fresh = self._postponed, self.search.fresh
         for implication in self.search.incoming[number]:
             if not implication.resolved:
-                rows = self._postponed.pop(id(implication), ())
-                implication.resolve(self._rows(implication, states, rows))
-                self.search.fresh.append(implication)
+                implication.resolve(self._rows(implication, states, postponed.pop(implication, ())))
+                fresh.append(implication)
         self.search.touch(number)
         if self._leaves_out and not name.startswith("__"):
             self._leave_out(number, states)
@@ -284,70 +283,75 @@ class Opening:
     def _open(self, number: int) -> None:
         fresh = self.search.partial.allowed[number] & ~self.search.opened[number]
         unopened = self._unopened.get(number)
+        states = self.states(number)
         if unopened is None:
-            unopened = self._collect(self.states(number))
+            unopened = self._collect(states)
         left: list[Unopened] = []
-        for asked in unopened:
-            rows: list[Row] = []
-            rest: list[Row] = []
-            carriers = 0
-            for row in asked.rows:
-                if row[0] & fresh:
-                    rows.append(row)
-                    carriers |= row[0]
-                else:
-                    rest.append(row)
-            if rows:
-                self._imply(number, asked, rows, carriers)
-            if rest:
-                asked.rows = rest
-                left.append(asked)
+        if not states.universe & ~fresh & ~ABSENT:
+            for asked in unopened:
+                self._imply(number, asked, asked.rows)
+        else:
+            for asked in unopened:
+                rows = asked.rows
+                ripe = [row for row in rows if row[0] & fresh]
+                if len(ripe) < len(rows):
+                    left.append(asked)
+                    if not ripe:
+                        continue
+                    asked.rows = [row for row in rows if not row[0] & fresh]
+                self._imply(number, asked, ripe)
         self._unopened[number] = left
 
     def _collect(self, states: NameStates) -> list[Unopened]:
         """All dependency strings of a name."""
-        found: dict[tuple[str, bool], Unopened] = {}
+        if len(states.parts) == 1:
+            part = states.parts[0]
+            found = [Unopened(need.name, False, need.rows, need.irregular) for need in part.depends]
+            found += [Unopened(need.name, True, need.rows, need.irregular) for need in part.constrains]
+            return found
+        merged: dict[tuple[str, bool], Unopened] = {}
         for part in states.parts:
             for constrains, needs in ((False, part.depends), (True, part.constrains)):
                 for need in needs:
-                    rows = rows_of(need, part.shift)
-                    asked = found.get((need.name, constrains))
+                    asked = merged.get((need.name, constrains))
                     if asked is None:
-                        irregular = not need.name or None in need.asks
-                        found[need.name, constrains] = Unopened(need.name, constrains, rows, irregular)
+                        merged[need.name, constrains] = Unopened(need.name, constrains, need.rows, need.irregular)
                     else:
-                        asked.rows += rows
-                        asked.irregular |= None in need.asks
-        return list(found.values())
+                        asked.rows = asked.rows + need.rows
+                        asked.irregular |= need.irregular
+        return list(merged.values())
 
-    def _imply(self, number: int, asked: Unopened, rows: list[Row], carriers: int) -> None:
+    def _imply(self, number: int, asked: Unopened, rows: list[Row]) -> None:
         """While the name is one of the states of a row, the other is as the text of the row says."""
-        constrains = asked.constrains
         if asked.irregular:
-            rows = [row for row in rows if not self._imply_irregular(number, asked.name, constrains, row[0], row[1])]
+            name, constrains = asked.name, asked.constrains
+            rows = [row for row in rows if not self._imply_irregular(number, name, constrains, row[0], row[1])]
             if not rows:
                 return
-            carriers = 0
-            for states, _, _ in rows:
-                carriers |= states
         implication = asked.implication
         if implication is None:
             target = self.number_of(asked.name)
             if target == number:
-                self._imply_itself(number, constrains, rows)
+                self._imply_itself(number, asked.constrains, rows)
                 return
-            implication = asked.implication = self._implication(number, target, constrains)
+            implication = asked.implication = self._implication(number, target, asked.constrains)
         if implication.resolved:
-            for row in self._rows(implication, self.states(implication.target), rows):
-                implication.add(*row)
-        else:
-            postponed = self._postponed.get(id(implication))
-            if postponed is None:
-                self._postponed[id(implication)] = rows
+            found = self._rows(implication, self.states(implication.target), rows)
+            if implication.rows:
+                for states, allows in found:
+                    implication.add(states, allows)
             else:
-                postponed += rows
-            implication.cover(carriers)
-        self.search.fresh.append(implication)
+                implication.resolve(found)
+            self.search.fresh.append(implication)
+            return
+        covered = implication.covered
+        for row in rows:
+            covered |= row[0]
+        implication.covered = covered
+        postponed = self._postponed.get(implication)
+        self._postponed[implication] = rows if postponed is None else postponed + rows
+        if implication.demanding and not self.search.partial.allowed[number] & ~covered:
+            self.search.want(implication.target)
 
     def _implication(self, number: int, target: int, constrains: bool) -> Implication:
         if self._states[target] is None and self.names[target].startswith("__"):
@@ -462,7 +466,7 @@ class Opening:
         package = self.number_of(name)
         for part in self.states(package).parts:
             for need in part.columns.extras.get(extra, ()):
-                for carriers, rest, _ in rows_of(need, part.shift):
+                for carriers, rest, _ in need.shifted(part.shift).rows:
                     self._add_of_extra(number, package, carriers, dependency_text(need.name, rest))
 
     def _add_of_extra(self, number: int, package: int, carriers: int, text: str) -> None:
@@ -480,20 +484,6 @@ class Opening:
         for leaves in alternatives:
             terms = {package: carriers, number: CHOSEN}
             self._add_conditional(terms, leaves, spec.name, text, query_of(spec), False)
-
-
-def rows_of(need: Need, shift: int) -> list[Row]:
-    """The distinct dependency strings on a name, with the states that carry them."""
-    unpack = int.from_bytes
-    if not shift:
-        return [
-            (unpack(packed, "little"), text, ask)
-            for packed, text, ask in zip(need.sets, need.texts, need.asks, strict=True)
-        ]
-    return [
-        (unpack(packed, "little") << shift, text, ask)
-        for packed, text, ask in zip(need.sets, need.texts, need.asks, strict=True)
-    ]
 
 
 def dependency_text(name: str, rest: str) -> str:

@@ -48,7 +48,7 @@ class Preference:
     """The order of candidates and of names in one search."""
 
     def __init__(self, world: World, options: SolveOptions, check: Callable[[], None]) -> None:
-        self.search = Search(self)
+        self.search = Search()
         self.opening = Opening(world, self.search)
         self._check = check
         self._options = options
@@ -284,17 +284,17 @@ def shared_dependencies(ties: Sequence[Tie]) -> list[str]:
     """The names that all candidates of the tie depend on, those included that are not allowed."""
     shared: set[str] | None = None
     for tie in ties:
-        own = {need.name for need in tie.part.depends if need.name and not tie.everything & ~carriers(need, tie.part)}
+        own = {need.name for need in tie.part.depends if need.name and not tie.everything & ~carriers(need)}
         shared = own if shared is None else shared & own
     return sorted(shared or ())
 
 
-def carriers(need: Need, part: Part) -> int:
+def carriers(need: Need) -> int:
     """The candidates that carry any of the dependency strings."""
-    states = 0
-    for packed in need.sets:
-        states |= int.from_bytes(packed, "little")
-    return states << part.shift
+    found = 0
+    for states, _, _ in need.rows:
+        found |= states
+    return found
 
 
 def texts_on(tie: Tie, name: str) -> list[tuple[int, tuple[str, ...]]]:
@@ -303,8 +303,7 @@ def texts_on(tie: Tie, name: str) -> list[tuple[int, tuple[str, ...]]]:
     for need in tie.part.depends:
         if need.name != name:
             continue
-        for text, packed in zip(need.texts, need.sets, strict=True):
-            states = int.from_bytes(packed, "little") << tie.part.shift
+        for states, text, _ in need.rows:
             if not states & tie.allowed:
                 continue
             split: list[tuple[int, tuple[str, ...]]] = []

@@ -50,10 +50,13 @@ class NoSolution(Exception):
 
 
 class Search:
-    """One search; `run` ends with every required name in one state, or raises `NoSolution`."""
+    """One search; `run` ends with every required name in one state, or raises `NoSolution`.
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
+    It knows its rules only while it runs: they know the search, and what refers to each other in a circle would stay in
+    memory until the collector comes by.
+    """
+
+    def __init__(self) -> None:
         self.partial = PartialSolution()
         self.effort = Effort()
         self.opened: list[int] = []
@@ -89,10 +92,13 @@ class Search:
         return name
 
     def add_implication(self, implication: Implication) -> None:
-        """Take part from now on."""
+        """Take part from now on; who adds it (or adds rows to it) puts it among the fresh ones, once it is resolved."""
         self.outgoing[implication.source].append(implication)
         self.incoming[implication.target].append(implication)
-        self.fresh.append(implication)
+
+    def want(self, name: int) -> None:
+        """The implications on this name are to be resolved: something that is needed implies it."""
+        self._wanted[name] = None
 
     def add_incompatibility(self, incompatibility: Incompatibility) -> None:
         """Take part from now on."""
@@ -117,11 +123,11 @@ class Search:
 
     # Running
 
-    def run(self) -> None:
+    def run(self, rules: Rules) -> None:
         """Search until nothing is left to decide."""
-        rules, partial, effort = self.rules, self.partial, self.effort
+        partial, effort = self.partial, self.effort
         while True:
-            conflict = self.propagate()
+            conflict = self.propagate(rules)
             rules.check()
             if conflict is not None:
                 effort.conflicts += 1
@@ -159,7 +165,7 @@ class Search:
         found = self._remove(lesson.name, learnt.terms[lesson.name], learnt)
         assert found is None
 
-    def propagate(self) -> Incompatibility | None:
+    def propagate(self, rules: Rules) -> Incompatibility | None:
         """Draw all conclusions; returns an incompatibility that holds, if there is one."""
         queue, queued, fresh = self._queue, self._queued, self.fresh
         while True:
@@ -175,10 +181,10 @@ class Search:
                 conflict = self._visit(name)
                 if conflict is not None:
                     return conflict
-            if not self._open():
+            if not self._open(rules):
                 return None
 
-    def _open(self) -> bool:
+    def _open(self, rules: Rules) -> bool:
         """Have the names opened that turned out to be needed; says whether there were any."""
         allowed, opened = self.partial.allowed, self.opened
         needed = [name for name in self._needed if not allowed[name] & 1 and allowed[name] & ~opened[name]]
@@ -188,7 +194,7 @@ class Search:
         if not needed and not wanted:
             return False
         self.effort.openings += len(needed)
-        self.rules.open(self, needed, wanted)
+        rules.open(self, needed, wanted)
         for name in needed:
             opened[name] |= allowed[name]
         return True

@@ -88,7 +88,7 @@ class Solving:
     def run(self) -> None:
         """Search; raises NoSolution or PackagesNotFound."""
         self._ask()
-        self.search.run()
+        self.search.run(self.preference)
 
     # What has to hold
 

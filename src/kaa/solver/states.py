@@ -116,14 +116,14 @@ class Part:
     def depends(self) -> list[Need]:
         """The distinct dependency strings of these candidates, by name."""
         if self._depends is None:
-            self._depends = decode_needs(self.columns.depends)
+            self._depends = decode_needs(self.columns.depends, self.columns.count, self.shift)
         return self._depends
 
     @property
     def constrains(self) -> list[Need]:
         """The distinct constraints of these candidates, by name."""
         if self._constrains is None:
-            self._constrains = decode_needs(self.columns.constrains)
+            self._constrains = decode_needs(self.columns.constrains, self.columns.count, self.shift)
         return self._constrains
 
     def matching(self, query: Query) -> int:
@@ -166,7 +166,17 @@ class Part:
 
     def _within(self, bounds: tuple[bytes, ...]) -> int:
         columns = self.columns
-        states = within(bounds, columns.keys, self._starts, len(columns.keys))
+        keys, starts = columns.keys, self._starts
+        if len(bounds) == 2 and not columns.featured_keys:
+            # As `within` says; nearly all questions are of this kind.
+            low, high = bounds
+            place = bisect_left(keys, low)
+            end = bisect_left(keys, high, place)
+            if place == end:
+                return 0
+            first = starts[len(keys) - end]
+            return ((1 << (starts[len(keys) - place] - first)) - 1) << (first + self.shift + 1)
+        states = within(bounds, keys, starts, len(keys))
         if columns.featured_keys:
             states |= within(bounds, columns.featured_keys, self._starts, len(self._starts) - 1)
         return states << (self.shift + 1)
