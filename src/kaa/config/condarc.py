@@ -116,7 +116,8 @@ def _load(text: str, path: str) -> CommentedMap:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(str(error.problem or error.context or "is no YAML").split())
         raise InvalidConfigFile(path, f"is no valid YAML: {problem}", line=mark.line + 1 if mark else None) from error
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:
+        # ValueError: what looks like a date, and is none.
         raise InvalidConfigFile(path, f"is no valid YAML: {' '.join(str(error).split())}") from error
     if document is None:
         return CommentedMap()

@@ -124,15 +124,20 @@ class Solving:
     def _held_history(self) -> list[MatchSpec]:
         """The specs of earlier requests that still hold: what is installed meets them, and no job replaces them.
 
-        Of what is updated they hold no version and no build.
+        Of what is updated they hold no version and no build. Extras and flags go on holding when the installed version
+        is another one by now: those were not what changed.
         """
         requested = {spec.name for spec in self.request.install}
         held = []
         for spec in self.request.history:
             record = self.installed.get(spec.name or "")
-            if record is not None and record.name not in requested and spec.matches(record):
-                is_updated = self.request.update_all or record.name in self.updated or record.name in self.needed
+            if record is None or record.name in requested:
+                continue
+            is_updated = self.request.update_all or record.name in self.updated or record.name in self.needed
+            if spec.matches(record):
                 held.append(without_version(spec) if is_updated else spec)
+            elif (spec.extras or spec.flags) and without_version(spec).matches(record):
+                held.append(without_version(spec))
         return held
 
     def _require(self, spec: MatchSpec, job: Job) -> None:
