@@ -6,7 +6,7 @@ import pytest
 
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
-from kaa.solver.candidates import Need
+from kaa.solver.candidates import Ask
 from kaa.solver.opening import World, dependency_text
 from kaa.solver.states import NameStates
 from tests.solver.conda_forge import PLATFORMS, needs_records, records, where
@@ -14,15 +14,15 @@ from tests.solver.conda_forge import PLATFORMS, needs_records, records, where
 pytestmark = [pytest.mark.slow, needs_records]
 
 
-def asked_on(platform: str) -> dict[str, dict[str, Need]]:
-    """By name, what follows it in the dependency strings of a platform, with a need that holds the string."""
-    found: dict[str, dict[str, Need]] = {}
+def asked_on(platform: str) -> dict[str, dict[str, Ask]]:
+    """By name, what follows it in the dependency strings of a platform, with what the columns say that it asks."""
+    found: dict[str, dict[str, Ask]] = {}
     source = where(platform)
     for name in sorted({record.name for record in records(platform)}):
         states = World(source).states_of(name)
         for part in states.parts:
             for need in (*part.depends, *part.constrains):
-                found.setdefault(need.name, {}).update(dict.fromkeys(need.texts, need))
+                found.setdefault(need.name, {}).update((rest, ask) for _, rest, ask in need.rows)
     return found
 
 
@@ -42,8 +42,7 @@ def test_the_states_of_a_dependency_are_the_records_that_it_matches(platform: st
         assert name
         states = World(where(platform)).states_of(name)
         candidates = members(states)
-        for rest, need in texts.items():
-            ask = need.asks[need.texts.index(rest)]
+        for rest, ask in texts.items():
             spec = MatchSpec.parse(dependency_text(name, rest), lenient=True)
             expected = sum(state for state, record in candidates if spec.matches(record))
             assert states.matching_ask(rest, ask) == expected, (name, rest)
