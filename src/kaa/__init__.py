@@ -25,11 +25,16 @@ if TYPE_CHECKING:
     from kaa.api.information import describe_installation as describe_installation
     from kaa.api.listing import list_environments as list_environments
     from kaa.api.listing import read_environment as read_environment
+    from kaa.api.problems import ProblemWriter as ProblemWriter
+    from kaa.api.problems import solve_problem as solve_problem
     from kaa.api.removal import plan_environment_removal as plan_environment_removal
     from kaa.api.removal import remove_environment as remove_environment
     from kaa.api.searching import search_packages as search_packages
     from kaa.api.session import Session as Session
     from kaa.api.session import open_session as open_session
+    from kaa.api.why import explain_planned_presence as explain_planned_presence
+    from kaa.api.why import explain_presence as explain_presence
+    from kaa.api.why_not import explain_absence as explain_absence
     from kaa.errors import KaaError as KaaError
     from kaa.models.match_spec import InvalidMatchSpec as InvalidMatchSpec
     from kaa.models.match_spec import MatchSpec as MatchSpec
@@ -53,6 +58,7 @@ _PUBLIC = {
     "MatchSpec": "kaa.models.match_spec",
     "PackageRecord": "kaa.models.record",
     "PrefixRecord": "kaa.models.prefix_record",
+    "ProblemWriter": "kaa.api.problems",
     "RepoDataRecord": "kaa.models.record",
     "Session": "kaa.api.session",
     "Transaction": "kaa.transaction.plan",
@@ -61,6 +67,9 @@ _PUBLIC = {
     "clean": "kaa.api.cleaning",
     "describe_installation": "kaa.api.information",
     "execute": "kaa.api.execution",
+    "explain_absence": "kaa.api.why_not",
+    "explain_planned_presence": "kaa.api.why",
+    "explain_presence": "kaa.api.why",
     "fetch_explicit": "kaa.api.explicit",
     "list_environments": "kaa.api.listing",
     "missing_packages": "kaa.api.execution",
@@ -75,6 +84,7 @@ _PUBLIC = {
     "read_environment": "kaa.api.listing",
     "remove_environment": "kaa.api.removal",
     "search_packages": "kaa.api.searching",
+    "solve_problem": "kaa.api.problems",
 }
 
 __all__ = ["__version__", *_PUBLIC]

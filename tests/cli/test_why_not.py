@@ -167,6 +167,26 @@ def test_a_plan(env: Kaa, only: list[str]) -> None:
     assert env.tree(env.root / "envs") == before
 
 
+def test_the_command_has_the_settings_of_the_question(env: Kaa, only: list[str]) -> None:
+    settings = ["--platform", "linux-64", "--channel-priority", "flexible", "--virtual-package", "cuda=12.4"]
+    words = ["why-not", "notes", "-n", "env", *only, *settings, "--strategy", "lowest", "--no-pin", "--json"]
+    command = env.ok(*words).json()["command"]
+    for word in (*only, *settings, "lowest", "--no-pin"):
+        assert word in command
+    env.ok(*command[1:], "-y")
+
+
+def test_the_problem_of_the_question_is_what_is_saved(env: Kaa, only: list[str]) -> None:
+    env.ok("why-not", "lib=1", *only, "--save-problem", "problem.json", "--plan", "tool=2")
+    answer = env("solve-problem", "problem.json")
+    assert answer.code == 1
+    assert "lib=1" in answer.err
+    assert "What works" not in answer.err
+    document = env("solve-problem", "problem.json", "--json").json()
+    assert document["problem"]["as_recorded"] is True
+    assert document["repairs"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -10,9 +10,10 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from kaa.api.environments import ChangeOptions, PackageDisallowed, subdir_of
+from kaa.api.environments import ChangeOptions, PackageDisallowed, Solver, subdir_of
 from kaa.api.listing import read_environment
 from kaa.api.session import Session
+from kaa.api.specs import read_specs
 from kaa.api.why import plan_only
 from kaa.config.values import index_settings
 from kaa.errors import KaaError
@@ -79,14 +80,14 @@ def explain_absence(
     Without a prefix it is asked of a new environment with `specs`. Nothing is changed. Raises what planning raises for
     `specs` alone, NotAnEnvironment and InvalidMatchSpec.
     """
-    spec = MatchSpec.parse(package) if isinstance(package, str) else package
+    [spec] = read_specs(session, [package])
     name = name_in(spec)
     before, pip = _without_asking(session, prefix, specs, options)
     present = before.get(name)
     found = WhyNot(spec, prefix, "there", present, next((one for one in pip if one.normalized_name == name), None))
     if present is not None and spec.matches(present):
         return found
-    inquiry = Inquiry(spec)
+    inquiry = Inquiry(spec, options.solver)
     try:
         after = plan_only(session, [*specs, spec], prefix, replace(options, solver=inquiry)).final
     except PackageDisallowed as error:
@@ -114,7 +115,7 @@ def _without_asking(
         content = read_environment(session, prefix)
         records, pip = content.records, content.pip
     if specs:
-        records = plan_only(session, specs, prefix, options).final
+        records = plan_only(session, specs, prefix, replace(options, solver=solve)).final
     return {record.name: record for record in records}, pip
 
 
@@ -130,10 +131,11 @@ def changes_between(before: Mapping[str, RepoDataRecord], after: Iterable[RepoDa
 
 
 class Inquiry:
-    """`solve`, that finds out more while the channels are open, when there is no solution."""
+    """A solver that finds out more while the channels are open, when there is no solution."""
 
-    def __init__(self, spec: MatchSpec) -> None:
+    def __init__(self, spec: MatchSpec, solver: Solver) -> None:
         self._spec = spec
+        self._solver = solver
         self.alone: RepoDataRecord | None = None
         self.offers: list[Offer] = []
 
@@ -147,7 +149,7 @@ class Inquiry:
     ) -> Solution:
         """Solve, with the repairs that there are."""
         try:
-            return solve(request, source, clock=time.monotonic, repair_seconds=REPAIR_SECONDS)
+            return self._solver(request, source, clock=time.monotonic, repair_seconds=REPAIR_SECONDS)
         except (Unsolvable, PackagesNotFound):
             self.offers = list(self._offers(request, source))
             self.alone = self._alone(request, source)

@@ -30,6 +30,14 @@ What is offered as a way out was tried."""
 
 MOST_CHANGES = 20
 MOST_VERSIONS = 4
+FLAGS = {
+    "subdir": "--platform",
+    "channel_priority": "--channel-priority",
+    "solve_strategy": "--strategy",
+    "exclude_newer": "--exclude-newer",
+    "exclude_newer_package": "--exclude-newer-package",
+    "override_virtual_packages": "--virtual-package",
+}
 HIDDEN_BY = {
     "channel_priority": "strict channel priority takes {name} from an earlier channel only",
     "exclude_newer": "newer than exclude_newer allows",
@@ -79,6 +87,12 @@ def flags_of(arguments: argparse.Namespace) -> list[str]:
     flags = ["-O"] if arguments.override_channels else []
     for channel in arguments.channels or ():
         flags += ["-c", channel]
+    for option, flag in FLAGS.items():
+        value = getattr(arguments, option, None)
+        if isinstance(value, dict):
+            flags += [word for name, text in value.items() for word in (flag, f"{name}={text}")]
+        elif value is not None:
+            flags += [flag, str(value)]
     return [*flags, *(["--no-pin"] if arguments.no_pin else [])]
 
 
