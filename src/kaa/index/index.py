@@ -147,6 +147,11 @@ class Index:
             )
         return groups
 
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The subdirs that were looked through, each once."""
+        return tuple(dict.fromkeys(data.subdir for data in self.subdirs))
+
     def near_names(self, name: str) -> Sequence[str]:
         """Names on offer that look like this one, best first."""
         return find_near_names(name, self.names())

@@ -70,6 +70,9 @@ class ShardLoader:
         self._urgent: deque[_Job] = deque()
         self._ahead: deque[_Job] = deque()
         self._seen_ahead: set[str] = set()
+        self._closed = False
+        self._keeping = 0
+        """How many threads write what they fetched."""
         self._threads = 0
         self._idle = 0
         for data in self._sharded():
@@ -89,9 +92,12 @@ class ShardLoader:
             self._fetch_all(wanted)
 
     def close(self) -> None:
-        """Begin nothing more that nobody asked for."""
+        """Begin nothing more that nobody asked for, and write nothing more; what was asked for later is done."""
         with self._turn:
+            self._closed = True
             self._ahead.clear()
+            while self._keeping:
+                self._finished.wait()
 
     def _get_from(self, data: ShardedData) -> Callable[[str], None]:
         return lambda name: self._fetch_all([(data, name)])
@@ -140,6 +146,7 @@ class ShardLoader:
 
     def _demand(self, data: ShardedData, name: str) -> _Job:
         with self._turn:
+            self._closed = False
             key = (id(data), name)
             job = self._jobs.get(key)
             if job is None:
@@ -163,7 +170,7 @@ class ShardLoader:
             for name in names:
                 if name in self._seen_ahead or not name or name.startswith("__"):
                     continue
-                if self.traffic.ahead >= _MOST_AHEAD:
+                if self._closed or self.traffic.ahead >= _MOST_AHEAD:
                     return
                 self._seen_ahead.add(name)
                 for data, _ in self._lacking(name):
@@ -187,10 +194,11 @@ class ShardLoader:
         while (job := self._next()) is not None:
             names: Collection[str] = ()
             try:
-                shard = job.data.fetch(job.name)
-                if shard is not None:
-                    names = names_ahead(shard)
-                    del shard
+                fetched = job.data.fetch(job.name)
+                if fetched is not None:
+                    self._keep(job.data, *fetched)
+                    names = names_ahead(fetched[1])
+                    del fetched
             except Exception as error:  # Whoever waits for the shard raises it.
                 job.error = error
             self._foresee(names)
@@ -198,6 +206,18 @@ class ShardLoader:
                 job.done = True
                 self.traffic.fetched += job.error is None
                 del self._jobs[id(job.data), job.name]
+                self._finished.notify_all()
+
+    def _keep(self, data: ShardedData, digest: bytes, shard: Shard) -> None:
+        with self._turn:
+            if self._closed:
+                return
+            self._keeping += 1
+        try:
+            data.keep(digest, shard)
+        finally:
+            with self._turn:
+                self._keeping -= 1
                 self._finished.notify_all()
 
     def _next(self) -> _Job | None:

@@ -242,19 +242,20 @@ class ShardSource:
         return ShardFile(self._path(digest), digest)
 
     def fetch(self, table: ShardTable, name: str, digest: bytes) -> Shard:
-        """Fetch the shard of a name and keep it.
+        """Fetch the shard of a name. Threads may call this at once.
 
-        Threads may call this at once. Raises ShardNotServed, ShardInvalid, and what the client raises.
+        Raises ShardNotServed, ShardInvalid, and what the client raises.
         """
         url = f"{shards_url(self.url, table.facts.shards_base_url)}/{digest.hex()}{_EXTENSION}"
-        content = self._download(url, name, digest)
-        shard = parse_shard(unpack(content, url, largest=LARGEST_SHARD), url)
+        return parse_shard(unpack(self._download(url, name, digest), url, largest=LARGEST_SHARD), url)
+
+    def keep(self, digest: bytes, shard: Shard) -> None:
+        """Keep a shard on this machine. Raises CacheNotWritable."""
         try:
             self._folder.mkdir(exist_ok=True)
             write_shard_file(self._path(digest), digest, shard)
         except OSError as error:
             raise CacheNotWritable(self._folder, error.strerror or str(error)) from error
-        return shard
 
     def _download(self, url: str, name: str, digest: bytes) -> bytes:
         """The bytes of a shard. What is not what its name says is asked for once more: a cache may have been stale."""

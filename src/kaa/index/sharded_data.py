@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from kaa.errors import KaaError
 from kaa.events import Note, Reporter
 from kaa.index.kept_columns import NameColumns
-from kaa.index.shard_source import NotOffered, OpenedShards, ShardNotServed
+from kaa.index.shard_source import NotOffered, OpenedShards
 from kaa.index.subdir_data import SubdirData
 from kaa.index.subdir_index import DamagedIndex
 from kaa.index.subdir_source import Absent, SubdirSource
 from kaa.models.channel import Channel
 from kaa.models.record import RepoDataRecord
-from kaa.models.repodata import Buffer, ChannelRelations, RepodataInvalid, Shard, decode_shard_record, packages_url
+from kaa.models.repodata import (
+    Buffer,
+    ChannelRelations,
+    RepodataInvalid,
+    Shard,
+    decode_shard_candidate,
+    decode_shard_record,
+    packages_url,
+)
 from kaa.solver.candidates import columns_of
+from kaa.solver.ranges import Ranges
 
 T = TypeVar("T")
+Decode: TypeAlias = Callable[[Buffer, str], RepoDataRecord]
+"""From the msgpack of a record and its file name to the record."""
 
 _NO_COLUMNS = NameColumns(columns_of(()), [])
 
@@ -43,8 +54,8 @@ class ShardNotCached(KaaError):
 class ShardedData:
     """One channel subdir in shards.
 
-    Several threads may call `fetch`; everything else is for one thread. A name keeps the shard in which it was seen
-    first, whatever the channel does in the meantime.
+    Several threads may call `fetch` and `keep`; everything else is for one thread. A name keeps the shard in which it
+    was seen first, whatever the channel does in the meantime.
     """
 
     def __init__(
@@ -53,8 +64,8 @@ class ShardedData:
         self.channel = channel
         self.subdir = subdir
         self.offline = opened.source.offline
-        self.get: Callable[[str], None] = self._fetch_alone
-        """Has the shard of a name fetched; whoever fetches many at once puts something better here."""
+        self.get: Callable[[str], None] = self._fetch_and_keep
+        """Has the shard of a name fetched and kept; whoever fetches many at once puts something better here."""
         self.left_out: dict[str, None] = {}
         """Names whose records are not on this machine and could not be fetched, because kaa works offline."""
         self._subdir_source = source
@@ -64,6 +75,7 @@ class ShardedData:
         self._report = reporter
         self._digests: dict[str, bytes] = {}
         self._new_columns: dict[str, NameColumns] = {}
+        self._ranges = Ranges()
         self._noted: set[str] = set()
         self._earlier: dict[str, bytes] | None = None
 
@@ -92,14 +104,21 @@ class ShardedData:
             return False
         return _key(name, digest) not in self._opened.columns and not self._source.has(digest)
 
-    def fetch(self, name: str) -> Shard | None:
-        """Fetch the shard of a name, if there is one, and keep it. Raises what `ShardSource.fetch` raises."""
+    def fetch(self, name: str) -> tuple[bytes, Shard] | None:
+        """Fetch the shard of a name, if there is one: its sha256, and what it holds.
+
+        Raises what `ShardSource.fetch` raises.
+        """
         digest = self._digest(name)
         if digest is None:
             return None
         if not digest:
             raise RepodataInvalid(self.shown, f"its shard index lists no sha256 for {name}")
-        return self._source.fetch(self._opened.table, name, digest)
+        return digest, self._source.fetch(self._opened.table, name, digest)
+
+    def keep(self, digest: bytes, shard: Shard) -> None:
+        """Keep a shard on this machine. Raises CacheNotWritable."""
+        self._source.keep(digest, shard)
 
     def refresh(self) -> None:
         """Have the shard index read anew, after a shard that it lists was not there."""
@@ -124,7 +143,7 @@ class ShardedData:
 
     def records(self, name: str) -> list[RepoDataRecord]:
         """All records of a name that can be read, one per dist: of two formats the preferred one."""
-        return [record for _, record in self._readable_records(name)]
+        return [record for _, record in self._readable_records(name, self._decode_whole)]
 
     def columns(self, name: str) -> NameColumns:
         """The columns of a name, from those kept on disk when they are there."""
@@ -137,8 +156,8 @@ class ShardedData:
             if self.offline and not self._source.has(digest):
                 self.left_out[name] = None
                 return _NO_COLUMNS
-            readable = self._readable_records(name)
-            columns = columns_of([record for _, record in readable])
+            readable = self._readable_records(name, decode_shard_candidate)
+            columns = columns_of([record for _, record in readable], self._ranges)
             found = self._new_columns[name] = NameColumns(columns, [place for place, _ in readable])
         return found
 
@@ -149,7 +168,7 @@ class ShardedData:
             with self._source.open_shard(digest) as shard:
                 if place >= len(shard.file_names):
                     raise DamagedIndex(f"{shard.path}: no record {place}")
-                record = self._decode(name, shard.file_names[place], shard.record(place))
+                record = self._decode(name, shard.file_names[place], shard.record(place), self._decode_whole)
             if record is None:
                 raise DamagedIndex(f"{shard.path}: record {place} cannot be read")
             return record
@@ -168,7 +187,7 @@ class ShardedData:
         """For how many names there are columns that were not saved yet."""
         return len(self._new_columns)
 
-    def _readable_records(self, name: str) -> list[tuple[int, RepoDataRecord]]:
+    def _readable_records(self, name: str, decode: Decode) -> list[tuple[int, RepoDataRecord]]:
         """The records of a name and their places in its shard."""
 
         def read(digest: bytes) -> list[tuple[int, RepoDataRecord]]:
@@ -177,19 +196,21 @@ class ShardedData:
                 for place, (file_name, packed) in enumerate(zip(shard.file_names, shard.records(), strict=True)):
                     stem = file_name.removesuffix(".conda").removesuffix(".tar.bz2")
                     if stem not in found:
-                        record = self._decode(name, file_name, packed)
+                        record = self._decode(name, file_name, packed, decode)
                         if record is not None:
                             found[stem] = place, record
             return list(found.values())
 
         return [] if self._digest(name) is None else self._guarded(name, read)
 
-    def _decode(self, name: str, file_name: str, packed: Buffer) -> RepoDataRecord | None:
+    def _decode_whole(self, packed: Buffer, file_name: str) -> RepoDataRecord:
+        url = f"{self._packages}/{file_name}"
+        return decode_shard_record(packed, self.channel.base_url, self.subdir, file_name, url)
+
+    def _decode(self, name: str, file_name: str, packed: Buffer, decode: Decode) -> RepoDataRecord | None:
         """One record, or None (and a note) when it cannot be read or is not what its file name says."""
         try:
-            record = decode_shard_record(
-                packed, self.channel.base_url, self.subdir, file_name, f"{self._packages}/{file_name}"
-            )
+            record = decode(packed, file_name)
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, OverflowError, RecursionError) as error:
             self._note(file_name, str(error))
             return None
@@ -219,12 +240,10 @@ class ShardedData:
         earlier = self._earlier.get(name)
         return earlier if earlier is not None and self._source.has(earlier) else None
 
-    def _fetch_alone(self, name: str) -> None:
-        try:
-            self.fetch(name)
-        except ShardNotServed:
-            self.refresh()
-            self.fetch(name)
+    def _fetch_and_keep(self, name: str) -> None:
+        fetched = self.fetch(name)
+        if fetched is not None:
+            self.keep(*fetched)
 
     def _guarded(self, name: str, read: Callable[[bytes], T]) -> T:
         """Read from the shard of a name; when it is not here or damaged, have it fetched and read once more."""

@@ -307,6 +307,40 @@ def decode_shard_record(
     return msgspec.convert(fields, RepoDataRecord)
 
 
+class _ShardRecord(RepoDataRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """A record of a shard with its hashes left as they are."""
+
+    md5: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
+    sha256: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
+    legacy_bz2_md5: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
+
+    @property
+    def has_plain_hashes(self) -> bool:
+        """Whether all hashes are raw bytes, or not there."""
+        # Spelt out, because this runs for every record of every shard.
+        md5, sha256, legacy = self.md5, self.sha256, self.legacy_bz2_md5
+        return (
+            (not md5 or bytes(md5).startswith(_PLAIN_HASH))
+            and (not sha256 or bytes(sha256).startswith(_PLAIN_HASH))
+            and (not legacy or bytes(legacy).startswith(_PLAIN_HASH))
+        )
+
+
+_PLAIN_HASH = (b"\xc4\x10", b"\xc4\x20", b"\xc0")
+"""How msgpack begins 16 or 32 raw bytes, and nothing."""
+_shard_record_decoder = msgspec.msgpack.Decoder(_ShardRecord)
+
+
+def decode_shard_candidate(packed: Buffer | msgspec.Raw, file_name: str) -> RepoDataRecord:
+    """As `decode_shard_record`, in a third of the time, for who needs neither hashes nor address."""
+    record = _shard_record_decoder.decode(packed)
+    if not record.has_plain_hashes:
+        # They may be none, and then the record is none.
+        return decode_shard_record(packed, "", "", file_name, "")
+    force_setattr(record, "fn", file_name)
+    return record
+
+
 def hexadecimal(value: object) -> object:
     """A hash as text, from raw bytes or a list of numbers; anything else comes back as it is."""
     if isinstance(value, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
