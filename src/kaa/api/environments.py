@@ -15,8 +15,10 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
+from kaa.api.elsewhere import located
 from kaa.api.on_hand import PackagesOnHand
 from kaa.api.session import Session
+from kaa.api.specs import channels_named, read_specs, resolve_kept_spec
 from kaa.config.values import cutoffs_of, solve_options
 from kaa.errors import KaaError
 from kaa.models.channel import Channel
@@ -27,6 +29,7 @@ from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix, open_prefix
 from kaa.prefix.state import read_pinned
 from kaa.solver.candidates import CandidateSource, RecordSource
+from kaa.solver.failures import PackagesNotFound
 from kaa.solver.request import SolveRequest
 from kaa.solver.solution import Solution
 from kaa.solver.solve import solve
@@ -107,6 +110,9 @@ class PackageDisallowed(KaaError):
         )
 
 
+REPAIR_SECONDS = 2.0
+"""For how long ways out of a contradiction are looked for."""
+
 KEPT_IN_ROOT = frozenset({"pkgs", "envs", "condabin", ".condarc", "condarc", "condarc.d", "conda-meta"})
 """What may lie in a root prefix before it is an environment."""
 
@@ -160,7 +166,7 @@ def plan_create(
     """
     prefix = absolute_location(prefix, session.cwd)
     check_free(prefix)
-    wanted = parse_specs(specs)
+    wanted = read_specs(session, specs)
     if not wanted:
         return plan_transaction(prefix, session.subdir, (), (), command=options.command)
     request = SolveRequest(install=wanted, pins=pins_of(session, prefix, options))
@@ -172,7 +178,7 @@ def plan_install(
 ) -> Transaction:
     """`specs` added to an environment, changing of the rest as little as it must."""
     prefix = absolute_location(prefix, session.cwd)
-    wanted = parse_specs(specs)
+    wanted = read_specs(session, specs)
     if not wanted:
         raise NothingRequested("install")
     request = _present(session, prefix, options)
@@ -191,7 +197,7 @@ def plan_update(
     if not names and not options.update_all:
         raise NothingRequested("update")
     request = _present(session, prefix, options)
-    wanted = parse_specs(names)
+    wanted = read_specs(session, names)
     _check_installed(prefix, request.installed, wanted)
     request = replace(request, update=wanted)
     again = [spec.name for spec in wanted if spec.name] if options.force_reinstall else ()
@@ -207,7 +213,7 @@ def is_satisfied(session: Session, prefix: Path, specs: Sequence[str | MatchSpec
         # What an extra brings, and what it brings in turn, is for the solver to find out.
         return record is not None and spec.matches(record) and not spec.extras
 
-    return all(map(has, parse_specs(specs)))
+    return all(map(has, read_specs(session, specs)))
 
 
 def plan_remove(
@@ -221,7 +227,7 @@ def plan_remove(
         raise NothingRequested("remove")
     prefix = absolute_location(prefix, session.cwd)
     request = _present(session, prefix, options)
-    wanted = parse_specs(names)
+    wanted = read_specs(session, names)
     _check_installed(prefix, request.installed, wanted)
     gone = [record.name for record in request.installed if any(spec.matches(record) for spec in wanted)]
     request = replace(request, remove=wanted, prune=options.prune, no_deps=options.no_deps, pins=())
@@ -265,7 +271,7 @@ def _present(session: Session, prefix: Path, options: ChangeOptions) -> SolveReq
     environment = open_prefix(prefix)
     return SolveRequest(
         installed=environment.records(),
-        history=earlier_requests(environment),
+        history=earlier_requests(session, environment),
         pins=pins_of(session, prefix, options),
         update_all=options.update_all,
         update_deps=options.update_deps,
@@ -296,14 +302,16 @@ def _plan(
     )
     # Closing the index keeps what it computed for the next run.
     with session.open_index(channels, subdir) as index:
-        solution = options.solver(request, index)
+        try:
+            solution = options.solver(request, index, clock=time.monotonic, repair_seconds=REPAIR_SECONDS)
+        except PackagesNotFound as error:
+            raise located(session, error, channels, index.platforms) from None
     return _transaction(session, prefix, request, solution, options, asked=asked, again=again)
 
 
 def _channels_for(session: Session, request: SolveRequest) -> tuple[Channel, ...]:
     """The configured channels, and behind them those that specs name themselves."""
-    jobs = (*request.install, *request.update)
-    named = [spec.channel for spec in jobs if spec.channel and not spec.channel.startswith("<")]
+    named = channels_named((*request.install, *request.update))
     return session.channels([*session.config.channels, *named])
 
 
@@ -336,21 +344,17 @@ def _transaction(
     )
 
 
-def parse_specs(specs: Iterable[str | MatchSpec]) -> tuple[MatchSpec, ...]:
-    """What a user typed as specs; raises InvalidMatchSpec."""
-    return tuple(MatchSpec.parse(spec) if isinstance(spec, str) else spec for spec in specs)
-
-
-def earlier_requests(environment: Prefix) -> tuple[MatchSpec, ...]:
+def earlier_requests(session: Session, environment: Prefix) -> tuple[MatchSpec, ...]:
     """What users asked for in this environment so far, of packages that are still there."""
-    return tuple(MatchSpec.parse(text, lenient=True) for text in requested_specs(environment).values())
+    texts = requested_specs(environment).values()
+    return tuple(resolve_kept_spec(session, MatchSpec.parse(text, lenient=True)) for text in texts)
 
 
 def pins_of(session: Session, prefix: Path, options: ChangeOptions) -> tuple[MatchSpec, ...]:
     """The pins that count for an environment: its own, and the configured ones."""
     if options.no_pin:
         return ()
-    return (*read_pinned(Prefix(prefix)), *parse_specs(session.config.pinned_packages))
+    return read_specs(session, (*read_pinned(Prefix(prefix)), *session.config.pinned_packages))
 
 
 def subdir_of(session: Session, installed: Sequence[RepoDataRecord]) -> str:
@@ -397,7 +401,7 @@ def _check_installed(prefix: Path, installed: Sequence[RepoDataRecord], specs: S
 
 
 def _check_disallowed(session: Session, asked: Iterable[MatchSpec]) -> None:
-    rules = parse_specs(session.config.disallowed_packages)
+    rules = [MatchSpec.parse(text) for text in session.config.disallowed_packages]
     for spec in asked:
         for rule in rules:
             if rule.name == spec.name:

@@ -36,7 +36,7 @@ def dispatch(words: Sequence[str]) -> int:
         print(f"kaa: {error}", file=sys.stderr)
         return 2
     except KaaError as error:
-        report_error(error, as_json=invocation.wants_json())
+        report_error(error, as_json=invocation.wants_json(), words=words)
         return error.exit_code
     except KeyboardInterrupt:
         report_interrupt(as_json=invocation.wants_json())

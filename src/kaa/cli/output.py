@@ -11,7 +11,8 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TextIO
+from itertools import zip_longest
+from typing import Any, TextIO
 
 from kaa.errors import KaaError
 
@@ -29,7 +30,7 @@ def to_json(value: object) -> str:
     return json.dumps(value, indent=2, default=_plain)
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> Any:
     """What JSON has no form for: paths as text, sets sorted, and kaa's own values by their fields."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
@@ -48,16 +49,35 @@ def _plain(value: object) -> object:
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 
-def error_text(error: KaaError) -> str:
-    """The error for people: its name for conda's clients, what failed, what to try."""
+def error_text(error: KaaError, words: Sequence[str] = ()) -> str:
+    """The error for people: its name for conda's clients, what failed, what to try.
+
+    `words` are those of the command line, for repairs that say what to type instead.
+    """
+    text = str(error)
+    commands = commands_of(error, words)
+    if any(commands):
+        # Repairs are the first of the hints.
+        hints = zip_longest((f"  try: {hint}" for hint in error.hints), commands)
+        lines = [line for hint, command in hints for line in (hint, f"       {command}" if command else "") if line]
+        text = "\n".join([error.message, *lines])
     name = error.conda_name
     if name == "CondaError":
-        return f"error: {error}"
+        return f"error: {text}"
     former = FORMER_NAMES.get(name)
-    return f"{name} ({former}): {error}" if former else f"{name}: {error}"
+    return f"{name} ({former}): {text}" if former else f"{name}: {text}"
 
 
-def error_json(error: KaaError) -> dict[str, object]:
+def commands_of(error: KaaError, words: Sequence[str]) -> list[str]:
+    """The command lines of an error's repairs, in their order; an empty one where there is none."""
+    repairs = getattr(error, "repairs", ())
+    if not repairs or not words:
+        return []
+    repairing = importlib.import_module("kaa.cli.repairing")
+    return [repairing.command_of(repair, words) for repair in repairs]
+
+
+def error_json(error: KaaError, words: Sequence[str] = ()) -> dict[str, object]:
     """The error for programs, with the keys of conda's errors and the fields of this one."""
     name = error.conda_name
     document: dict[str, object] = {
@@ -69,18 +89,25 @@ def error_json(error: KaaError) -> dict[str, object]:
     }
     for key, value in error.fields().items():
         document.setdefault(key, value)
-    if error.hints:
-        document["guidance"] = {"summary": error.message, "cause": "", "hints": list(error.hints)}
+    summary, _, cause = error.message.partition("\n")
+    if error.hints or cause:
+        document["guidance"] = {"summary": summary, "cause": cause, "hints": list(error.hints)}
+    commands = commands_of(error, words)
+    if commands:
+        repairs = [_plain(repair) for repair in getattr(error, "repairs", ())]
+        document["repairs"] = [
+            {**repair, "command": command} for repair, command in zip(repairs, commands, strict=True)
+        ]
     # The keys come from many classes; sorted they stand where a reader looks for them.
     return dict(sorted(document.items()))
 
 
-def report_error(error: KaaError, *, as_json: bool) -> None:
-    """Tell about an error that kaa expected."""
+def report_error(error: KaaError, *, as_json: bool, words: Sequence[str] = ()) -> None:
+    """Tell about an error that kaa expected; `words` are those of the command line."""
     if as_json:
-        print_json(error_json(error), sys.stdout if error.exit_code else sys.stderr)
+        print_json(error_json(error, words), sys.stdout if error.exit_code else sys.stderr)
     else:
-        print(f"\n{error_text(error)}\n", file=sys.stderr)
+        print(f"\n{error_text(error, words)}\n", file=sys.stderr)
 
 
 def report_interrupt(*, as_json: bool) -> None:

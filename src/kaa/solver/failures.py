@@ -76,6 +76,11 @@ class PackagesNotFound(KaaError):
     ) -> None:
         self.packages = [spell(spec) for spec in specs]
         self.repairs = tuple(repairs or ())
+        self.channels: list[str] = []
+        """Where it was looked for, where that is known."""
+        self.subdirs: list[str] = []
+        self.elsewhere: dict[str, list[str]] = {}
+        """Names → other platforms that have a package of that name."""
         self._specs = tuple(specs)
         self._given = hints
         self._untried = untried
@@ -86,6 +91,20 @@ class PackagesNotFound(KaaError):
     def specs(self) -> tuple[MatchSpec, ...]:
         """What was asked for and is not to be had."""
         return self._specs
+
+    def searched(
+        self, channels: Sequence[str], subdirs: Sequence[str], elsewhere: Mapping[str, Sequence[str]]
+    ) -> PackagesNotFound:
+        """The same with where it was looked for: channels and subdirs; and the platforms that have it, by package."""
+        lines = [self.message, f"Searched: {', '.join(channels)} for {listed(subdirs)}."]
+        lines += [f"{name} exists for {listed(platforms)}." for name, platforms in elsewhere.items()]
+        platforms = dict.fromkeys(platform for found in elsewhere.values() for platform in found)
+        hints = [f"make an environment for that platform: --platform {platform}" for platform in platforms][:1]
+        found = PackagesNotFound(self._specs, lines, (*self._given, *hints), self._untried, self.repairs)
+        found.channels = list(channels)
+        found.subdirs = list(subdirs)
+        found.elsewhere = {name: list(platforms) for name, platforms in elsewhere.items()}
+        return found
 
     def with_repairs(self, repairs: Sequence[Repair]) -> PackagesNotFound:
         """The same with ways out."""

@@ -58,6 +58,8 @@ class Repair(msgspec.Struct, frozen=True):
     """Names and versions of what was asked for, as they would be."""
     changes: tuple[Change, ...] = ()
     """What would become of installed packages."""
+    lifts_all_pins: bool = False
+    """Whether no pin holds any more."""
 
 
 def relax(request: SolveRequest, relaxations: Iterable[Relaxation]) -> SolveRequest:

@@ -38,6 +38,7 @@ def repair_of(
         tuple(map(spell, asked)),
         gives,
         changes,
+        bool(request.pins) and not relaxed.pins,
     )
 
 

@@ -1,0 +1,49 @@
+"""Which other platforms have a package, as far as that is known without asking a server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from kaa.api.session import Session
+from kaa.config.values import index_settings
+from kaa.index.index import ChannelNotFound, ChannelsNotCached, open_index
+from kaa.models.channel import Channel
+from kaa.models.match_spec import MatchSpec
+from kaa.models.subdir import KNOWN_SUBDIRS, NOARCH
+from kaa.solver.failures import PackagesNotFound
+from kaa.solver.spelling import spell
+
+
+def located(
+    session: Session, error: PackagesNotFound, channels: Sequence[Channel], searched: Collection[str]
+) -> PackagesNotFound:
+    """The error with where it was looked for, and where it might have been found."""
+    elsewhere = platforms_with(session, channels, error.specs, searched)
+    return error.searched([channel.name for channel in channels], tuple(searched), elsewhere)
+
+
+def platforms_with(
+    session: Session, channels: Sequence[Channel], specs: Iterable[MatchSpec], searched: Collection[str]
+) -> Mapping[str, Sequence[str]]:
+    """By spec, as people write it, the platforms for which a channel has it; only what is in the cache is read."""
+    found: dict[str, list[str]] = {}
+    settings = replace(index_settings(session.config), offline=True)
+    for subdir in KNOWN_SUBDIRS:
+        if subdir == NOARCH or subdir in searched:
+            continue
+        try:
+            index = open_index(
+                channels,
+                (subdir,),
+                cache_directory=session.package_cache.writable_directory() / "cache",
+                client=session.client,
+                settings=settings,
+            )
+        except (ChannelNotFound, ChannelsNotCached):
+            continue
+        for spec in specs:
+            if index.query(spec):
+                found.setdefault(spell(spec), []).append(subdir)
+    return found
