@@ -155,6 +155,7 @@ BROKEN = [
     ("just text\n", 1, "does not hold `key: value` lines"),
     ("a: !!python/name:os.system\nb: @\n", 2, "is no valid YAML"),
     ("a: \x07\n", None, "is no valid YAML"),
+    ("a: 2026-13-01\n", None, "month must be in 1..12"),
 ]
 
 
