@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kaa.api.session import Session
+from kaa.api.specs import channels_named, read_specs
 from kaa.errors import KaaError
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
@@ -29,10 +30,8 @@ def search_packages(session: Session, spec: str | MatchSpec) -> dict[str, list[R
 
     Raises PackagesNotOffered, InvalidMatchSpec.
     """
-    if isinstance(spec, str):
-        spec = MatchSpec.parse(spec)
-    extra = [spec.channel] if spec.channel else []
-    channels = session.channels([*session.config.channels, *extra])
+    [spec] = read_specs(session, [spec])
+    channels = session.channels([*session.config.channels, *channels_named([spec])])
     with session.open_index(channels, session.subdir) as index:
         records = index.query(spec)
         if not records:

@@ -11,6 +11,7 @@ import msgspec
 from kaa.api.environments import ChangeOptions, plan_create, plan_install
 from kaa.api.listing import read_environment
 from kaa.api.session import Session
+from kaa.api.specs import read_specs
 from kaa.errors import KaaError
 from kaa.index.query import find_near_names
 from kaa.models.match_spec import MatchSpec
@@ -70,7 +71,7 @@ class Why(msgspec.Struct, frozen=True):
 
 def explain_presence(session: Session, prefix: Path, package: str | MatchSpec) -> Why:
     """Who needs a package of an environment; raises NotAnEnvironment, NotThere, InvalidMatchSpec."""
-    spec = MatchSpec.parse(package) if isinstance(package, str) else package
+    [spec] = read_specs(session, [package])
     content = read_environment(session, prefix)
     name = spec.name or ""
     requests = requested_specs(Prefix(content.prefix))
@@ -94,7 +95,7 @@ def explain_planned_presence(
 
     Nothing is changed. Raises what planning raises, and NotThere.
     """
-    spec = MatchSpec.parse(package) if isinstance(package, str) else package
+    [spec] = read_specs(session, [package])
     transaction = plan_only(session, specs, prefix, options)
     requests = {} if prefix is None else requested_specs(Prefix(transaction.prefix))
     requests |= transaction.requested_specs

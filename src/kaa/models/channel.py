@@ -296,6 +296,15 @@ def _normal_file_segment(segment: str) -> str:
     return quote(unquote(segment, errors="surrogateescape"), safe="", errors="surrogateescape")
 
 
+def is_path(text: str) -> bool:
+    """Whether a channel, as a user writes it, is a path of this machine.
+
+    >>> is_path("./channel"), is_path("channel"), is_path("https://host/channel")
+    (True, False, False)
+    """
+    return not _HAS_SCHEME.match(text) and _LOOKS_LIKE_PATH.match(text) is not None
+
+
 def path_to_url(path: str, cwd: str, home: str = "") -> str:
     """The file URL of a local path as a user writes it; relative ones start at `cwd`, `~` is `home`."""
     if path == "~" or path.startswith(("~/", "~\\")):

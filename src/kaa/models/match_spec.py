@@ -14,6 +14,7 @@ they are written in `kaa.models.match_spec_format`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -54,6 +55,18 @@ class Credentials:
 NO_CREDENTIALS = Credentials()
 
 
+class ChannelText(str):
+    """A channel as somebody wrote it, with the base URLs for which it stands: the text alone does not tell."""
+
+    __slots__ = ("base_urls",)
+    base_urls: frozenset[str]
+
+    def __new__(cls, text: str, base_urls: Iterable[str]) -> ChannelText:
+        made = super().__new__(cls, text)
+        made.base_urls = frozenset(base_urls)
+        return made
+
+
 class MatchSpec(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """What is asked of a package; a field that is None (or empty) asks for nothing."""
 
@@ -64,7 +77,9 @@ class MatchSpec(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tr
     build: StringMatch | None = None
     build_number: NumberMatch | None = None
     channel: str | None = None
-    """A name, a URL or a path, as written but for credentials, subdir and a final slash; may hold `*`."""
+    """A name, a URL or a path, as written but for credentials, subdir and a final slash; may hold `*`.
+
+    Where it is known for what it stands it is a `ChannelText`."""
     subdir: str | None = None
     fn: StringMatch | None = None
     url: str | None = None
@@ -190,11 +205,14 @@ _SEPARATORS = re.compile(r"[\s,]+")
 def channel_matches(wanted: str, base_url: str) -> bool:
     """Whether a channel, as people write it, is the one with this base URL.
 
-    A name is the end of the URL, after a slash; a URL is the URL; `*` stands for anything, in both.
+    A name is the end of the URL, after a slash; a URL is the URL; `*` stands for anything, in both. A `ChannelText`
+    knows better.
 
     >>> channel_matches("conda-forge", "https://conda.anaconda.org/conda-forge")
     True
     """
+    if isinstance(wanted, ChannelText):
+        return base_url.rstrip("/") in wanted.base_urls
     wanted = wanted.rstrip("/").lower()
     found = base_url.rstrip("/").lower()
     if "*" in wanted or wanted.startswith("^"):

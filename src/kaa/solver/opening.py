@@ -71,7 +71,7 @@ class World(msgspec.Struct):
     virtual_packages: Mapping[str, VirtualPackage] = msgspec.field(default_factory=dict)
     installed: Mapping[str, RepoDataRecord] = msgspec.field(default_factory=dict)
     any_channel: Collection[str] = ()
-    """Names for which a request names a channel: that beats strict priority."""
+    """Names for which a request or a pin names a channel: that beats strict priority."""
     ranges: Ranges = msgspec.field(default_factory=Ranges)
     cutoffs: Cutoffs = Cutoffs()
     on_hand: OnHand | None = None

@@ -53,6 +53,8 @@ class Preference:
         self._check = check
         self._options = options
         self._flexible = options.channel_priority == "flexible"
+        self._several_channels = frozenset(world.any_channel) if options.channel_priority == "strict" else frozenset()
+        """Names that strict priority does not bind to one channel; of those that are asked for the first is best."""
         self._wishes: list[Wish] = []
         self._direct: set[int] = set()
         self._next_wish = 0
@@ -168,6 +170,7 @@ class Preference:
     def _first_ties(self, states: NameStates, allowed: int, lowest: bool) -> list[Tie]:
         """The candidates that are best by track_features, channel, version and build number."""
         found: list[Tie] = []
+        ranked = self._flexible or states.name in self._several_channels
         best_features = True
         best_rank = 0
         best_version: Version | None = None
@@ -181,7 +184,7 @@ class Preference:
             position = part.first_of_lowest_version(mine) if lowest else part.position_of(mine & -mine)
             version = part.version_at(position)
             number, everything = part.tie_of(position)
-            rank = part.group.rank if self._flexible else 0
+            rank = part.group.rank if ranked else 0
             if best_version is not None:
                 worse = (featured, rank) > (best_features, best_rank)
                 if (featured, rank) == (best_features, best_rank):

@@ -21,14 +21,12 @@ from kaa.solver.candidates import ABSENT, CandidateSource
 from kaa.solver.failures import NotInstalledForUpdate, name_in, packages_not_found
 from kaa.solver.incompatibility import Incompatibility
 from kaa.solver.opening import World
-from kaa.solver.preference import Preference, Wish
+from kaa.solver.preference import PYTHON, Preference, Wish
 from kaa.solver.reasons import Job, Pinned, Removed, Requested
 from kaa.solver.removal import select_installed
 from kaa.solver.request import SolveRequest
 from kaa.solver.solution import Solution, Why
 from kaa.solver.states import Query, query_of
-
-PYTHON = "python"
 
 
 class Solving:
@@ -70,7 +68,11 @@ class Solving:
             request.options.channel_priority,
             {package.name: package for package in request.virtual_packages},
             self.installed,
-            {name_in(spec) for spec in (*self.jobs, *self.held) if spec.channel is not None},
+            {
+                spec.name
+                for spec in (*self.jobs, *self.held, *request.pins)
+                if spec.channel is not None and spec.name is not None
+            },
             cutoffs=request.options.cutoffs,
             on_hand=request.on_hand,
         )
