@@ -23,6 +23,7 @@ from kaa.config.values import cutoffs_of, solve_options
 from kaa.errors import KaaError
 from kaa.models.channel import Channel
 from kaa.models.match_spec import MatchSpec
+from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.history import requested_specs
@@ -269,9 +270,10 @@ def plan_explicit(
 def _present(session: Session, prefix: Path, options: ChangeOptions) -> SolveRequest:
     """A request to keep an environment as it is."""
     environment = open_prefix(prefix)
+    installed = environment.records()
     return SolveRequest(
-        installed=environment.records(),
-        history=earlier_requests(session, environment),
+        installed=installed,
+        history=earlier_requests(session, environment, installed),
         pins=pins_of(session, prefix, options),
         update_all=options.update_all,
         update_deps=options.update_deps,
@@ -330,12 +332,11 @@ def _transaction(
     removed: Iterable[str] = (),
     again: Iterable[str] = (),
 ) -> Transaction:
-    current = {record.name: record for record in Prefix(prefix).records()}
     named = {spec.name: str(spec) for spec in asked if spec.name}
     return plan_transaction(
         prefix,
         subdir_of(session, request.installed),
-        tuple(current.values()),
+        tuple(record for record in request.installed if isinstance(record, PrefixRecord)),
         solution.records,
         reinstall=frozenset([*named, *again]) if options.force_reinstall else frozenset(),
         requested_specs={} if options.only_deps else named,
@@ -344,9 +345,11 @@ def _transaction(
     )
 
 
-def earlier_requests(session: Session, environment: Prefix) -> tuple[MatchSpec, ...]:
+def earlier_requests(
+    session: Session, environment: Prefix, installed: Sequence[PrefixRecord]
+) -> tuple[MatchSpec, ...]:
     """What users asked for in this environment so far, of packages that are still there."""
-    texts = requested_specs(environment).values()
+    texts = requested_specs(environment, installed).values()
     return tuple(resolve_kept_spec(session, MatchSpec.parse(text, lenient=True)) for text in texts)
 
 

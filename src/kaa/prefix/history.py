@@ -203,13 +203,13 @@ def read_history(prefix: Prefix) -> History:
     return parse_history(data.decode(errors="replace"))
 
 
-def requested_specs(prefix: Prefix) -> dict[str, str]:
-    """Package name → what the user asked for, of the installed packages.
+def requested_specs(prefix: Prefix, records: Sequence[PrefixRecord] | None = None) -> dict[str, str]:
+    """Package name → what the user asked for, of the installed packages (`records`, where they are known already).
 
     The history decides where it says something of a package; else the package's record does (rattler and pixi keep
     requests there only).
     """
-    records = prefix.records()
+    records = prefix.records() if records is None else records
     history = read_history(prefix)
     specs = history.requested_specs(record.name for record in records)
     if not any(revision.specs for revision in history.revisions):

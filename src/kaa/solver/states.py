@@ -214,6 +214,14 @@ class Part:
             found |= 1 << position
         return found << (self.shift + 1)
 
+    def positions_of(self, version: str, build: str) -> list[int]:
+        """The positions with exactly this version and build string."""
+        states = self._with_version("==" + version)
+        if not states:
+            return []
+        builds = self._build_texts()
+        return [position for position in self.positions(states) if builds[position] == build]
+
     def _with_exact_build(self, text: str) -> int:
         """All with this build string; there are many such questions where one package is made of many."""
         if self._by_build is None:
@@ -328,7 +336,7 @@ def within(bounds: Sequence[bytes], keys: Sequence[bytes], starts: Sequence[int]
 class NameStates:
     """All states of one name."""
 
-    __slots__ = ("known", "name", "parts", "shut_out", "universe")
+    __slots__ = ("_records", "known", "name", "parts", "shut_out", "universe")
 
     def __init__(
         self,
@@ -346,6 +354,7 @@ class NameStates:
         self.universe = (2 << shift) - 1
         self.shut_out = shut_out
         """Groups of channels that channel priority left out."""
+        self._records: dict[int, RepoDataRecord] = {}
         self.known: dict[str, int] = {}
         """What follows the name in dependency strings → the candidates that they ask for, as far as that came up."""
 
@@ -383,19 +392,22 @@ class NameStates:
         raise KeyError(state)
 
     def record(self, state: int) -> RepoDataRecord:
-        """The record of one state."""
-        part = self.part_of(state)
-        return part.group.record(part.position_of(state))
+        """The record of one state; decoded once."""
+        record = self._records.get(state)
+        if record is None:
+            part = self.part_of(state)
+            record = self._records[state] = part.group.record(part.position_of(state))
+        return record
 
     def find(self, record: RepoDataRecord) -> int:
         """The state that is this record (the same package file of the same channel), or 0."""
         for part in self.parts:
             if part.group.channel != record.channel or part.group.subdir != record.subdir:
                 continue
-            states = part.matching(Query("==" + record.version, StringMatch(record.build)))
-            for position in part.positions(states):
-                if is_same_file(part.group.record(position), record):
-                    return 1 << (position + part.shift + 1)
+            for position in part.positions_of(record.version, record.build):
+                state = 1 << (position + part.shift + 1)
+                if is_same_file(self.record(state), record):
+                    return state
         return 0
 
     def versions(self, states: int) -> list[Version]:
