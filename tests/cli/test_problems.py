@@ -24,6 +24,12 @@ def packages(answer: Answer) -> dict[str, str]:
     return {entry["name"]: entry["version"] for entry in answer.json()["packages"]}
 
 
+def explanation(answer: Answer) -> list[str]:
+    """What is said of a failure, without the commands for ways out: those are of the command that failed."""
+    lines = answer.err.partition("UnsatisfiableError")[2].splitlines()
+    return [line for line in lines if not line.startswith("       kaa ")]
+
+
 def replayed(kaa: Kaa, file: str, channel: ChannelBuilder | None = None) -> Answer:
     """The file solved again where there is nothing else: no channel, no root prefix."""
     if channel is not None:
@@ -70,7 +76,7 @@ def test_a_failure_is_written_and_fails_again_in_the_same_words(
     again = kaa("solve-problem", "problem.json.zst")
     assert again.code == 1
     assert "tool" in first.err
-    assert first.err.partition("UnsatisfiableError")[2] == again.err.partition("UnsatisfiableError")[2] != ""
+    assert explanation(first) == explanation(again) != []
     document = kaa("solve-problem", "problem.json.zst", "--json").json()
     assert document["exception_name"] == "UnsatisfiableError"
     assert document["problem"]["as_recorded"] is True

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from kaa.errors import KaaError
+from kaa.models.match_spec import ChannelText
 from kaa.models.record import RepoDataRecord
 from kaa.solver.candidates import CandidateSource, RecordSource
 from kaa.solver.cutoffs import Cutoffs
@@ -154,7 +155,7 @@ def test_channels_that_priority_shuts_out_are_kept_by_name() -> None:
 
 def test_a_problem_carries_all_of_a_request() -> None:
     written = set(ProblemRequest.__struct_fields__)
-    assert written == set(SolveRequest.__struct_fields__)
+    assert written - {"channel_names"} == set(SolveRequest.__struct_fields__)
     options = SolveOptions(channel_priority="flexible", strategy="lowest", time_limit=60.0)
     problem, _ = recorded(SolveRequest(install=specs("numpy"), options=options), source(WORLD))
     assert problem.request.options == {"channel_priority": "flexible", "strategy": "lowest", "time_limit": 60.0}
@@ -249,6 +250,26 @@ def test_a_channel_of_this_machine_is_still_the_one_that_was_asked_for() -> None
         assert isinstance(after, Solution)
         assert [record.version for record in after.records] == [version]
         assert outcome == problem.outcome
+
+
+def test_names_of_channels_go_on_standing_for_their_addresses() -> None:
+    here = "file:///home/ali/mine"
+    where = source(package("tool 1"), package("tool 2", channel=OTHER), package("tool 3", channel=here))
+    options = SolveOptions(channel_priority="disabled")
+    for name, urls, version in (
+        ("defaults", [MAIN, OTHER], "2"),
+        ("mine", [here], "3"),
+        ("main", [OTHER], "2"),
+        ("gone", ["file:///home/ali/gone"], None),
+    ):
+        spec = replace(specs("x::tool")[0], channel=ChannelText(name, urls))
+        problem, before = recorded(SolveRequest(install=(spec,), options=options), where)
+        assert "ali" not in encode_problem(problem).decode()
+        after, outcome = replay(read_again(problem), "file")
+        assert outcome == problem.outcome
+        assert type(after) is type(before)
+        found = [record.version for record in after.records] if isinstance(after, Solution) else [None]
+        assert found == [version]
 
 
 # -- files that somebody else wrote -------------------------------------------------------------------------------

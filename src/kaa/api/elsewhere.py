@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from kaa.api.session import Session
 from kaa.config.values import index_settings
-from kaa.index.index import ChannelNotFound, ChannelsNotCached, open_index
+from kaa.index.index import ChannelNotFound, ChannelsNotCached, Index, open_index
 from kaa.models.channel import Channel
 from kaa.models.match_spec import MatchSpec
 from kaa.models.subdir import KNOWN_SUBDIRS, NOARCH
@@ -29,6 +29,17 @@ def platforms_with(
 ) -> Mapping[str, Sequence[str]]:
     """By spec, as people write it, the platforms for which a channel has it; only what is in the cache is read."""
     found: dict[str, list[str]] = {}
+    for subdir, index in open_elsewhere(session, channels, searched):
+        for spec in specs:
+            if index.query(spec):
+                found.setdefault(spell(spec), []).append(subdir)
+    return found
+
+
+def open_elsewhere(
+    session: Session, channels: Sequence[Channel], searched: Collection[str]
+) -> Iterator[tuple[str, Index]]:
+    """What the channels offer for other platforms than those that were searched; only what is in the cache is read."""
     settings = replace(index_settings(session.config), offline=True)
     for subdir in KNOWN_SUBDIRS:
         if subdir == NOARCH or subdir in searched:
@@ -43,7 +54,4 @@ def platforms_with(
             )
         except (ChannelNotFound, ChannelsNotCached):
             continue
-        for spec in specs:
-            if index.query(spec):
-                found.setdefault(spell(spec), []).append(subdir)
-    return found
+        yield subdir, index

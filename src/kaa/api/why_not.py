@@ -10,17 +10,15 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from kaa.api.elsewhere import open_elsewhere
 from kaa.api.environments import ChangeOptions, PackageDisallowed, Solver, subdir_of
 from kaa.api.listing import read_environment
 from kaa.api.session import Session
 from kaa.api.specs import read_specs
 from kaa.api.why import plan_only
-from kaa.config.values import index_settings
 from kaa.errors import KaaError
-from kaa.index.index import ChannelNotFound, ChannelsNotCached, open_index
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
-from kaa.models.subdir import KNOWN_SUBDIRS, NOARCH
 from kaa.models.version import InvalidVersion, Version
 from kaa.prefix.python_packages import PythonDistribution
 from kaa.solver.candidates import CandidateGroup, CandidateSource
@@ -213,22 +211,8 @@ def versions_of(records: Iterable[RepoDataRecord]) -> tuple[str, ...]:
 def _on_other_platforms(session: Session, spec: MatchSpec, present: Sequence[RepoDataRecord]) -> list[Offer]:
     """What the channels have for other platforms, as far as that is known without asking a server."""
     channels = session.channels()
-    own = subdir_of(session, present)
-    settings = replace(index_settings(session.config), offline=True)
     found = []
-    for subdir in KNOWN_SUBDIRS:
-        if subdir in (own, NOARCH):
-            continue
-        try:
-            index = open_index(
-                channels,
-                (subdir,),
-                cache_directory=session.package_cache.writable_directory() / "cache",
-                client=session.client,
-                settings=settings,
-            )
-        except (ChannelNotFound, ChannelsNotCached):
-            continue
+    for subdir, index in open_elsewhere(session, channels, (subdir_of(session, present),)):
         for channel in channels:
             records = [record for record in index.query(spec) if record.channel == channel.base_url]
             if records:

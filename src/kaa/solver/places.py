@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from kaa.models.channel import split_credentials
-from kaa.models.match_spec import MatchSpec, channel_matches
+from kaa.models.match_spec import ChannelText, MatchSpec, channel_matches
 from kaa.models.redaction import redact
 
 HIDDEN_DIRECTORY = "file:///redacted/"
@@ -33,6 +33,14 @@ class Places:
     def shown(self, channel: str) -> str:
         """The address of a channel as the problem has it."""
         return self._shown[channel]
+
+    def names(self, specs: Iterable[MatchSpec]) -> dict[str, tuple[str, ...]]:
+        """The addresses for which the names of channels in specs stand."""
+        return {
+            str(spec.channel): tuple(sorted(str(self.value(url)) for url in spec.channel.base_urls))
+            for spec in map(self.spec, specs)
+            if isinstance(spec.channel, ChannelText)
+        }
 
     def spec(self, spec: MatchSpec) -> MatchSpec:
         """A spec that asks the same of the problem's channels."""

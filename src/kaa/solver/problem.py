@@ -89,6 +89,8 @@ class ProblemRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
     virtual_packages: tuple[VirtualPackage, ...] = ()
     options: dict[str, object] = {}
     """`SolveOptions`, those that are not the default."""
+    channel_names: dict[str, Texts] = {}
+    """The base URLs for which names of channels in specs stand."""
     on_hand: ProblemOnHand | None = None
     """With it, only what is on hand may be chosen."""
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import force_setattr, replace
 
 from kaa.errors import KaaError
-from kaa.models.match_spec import MatchSpec
+from kaa.models.match_spec import ChannelText, MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.solver.candidates import CandidateGroup, CandidateSource, Columns, RecordGroup
 from kaa.solver.places import Places
@@ -216,8 +216,14 @@ def written_request(request: SolveRequest, places: Places) -> ProblemRequest:
             for field in msgspec.structs.fields(SolveOptions)
             if getattr(request.options, field.name) != getattr(DEFAULTS, field.name)
         },
+        channel_names=places.names(specs_of(request)),
         on_hand=written_on_hand(on_hand, places) if isinstance(on_hand, RecordedOnHand) else None,
     )
+
+
+def specs_of(request: SolveRequest) -> tuple[MatchSpec, ...]:
+    """All specs of a request."""
+    return (*request.install, *request.remove, *request.update, *request.history, *request.pins)
 
 
 def written_on_hand(on_hand: RecordedOnHand, places: Places) -> ProblemOnHand:
@@ -265,7 +271,7 @@ def written_outcome(outcome: Solution | BaseException, request: SolveRequest, pl
     name = type(outcome).__name__
     if not isinstance(outcome, KaaError):
         return Outcome(error=name)
-    specs = [*request.install, *request.remove, *request.update, *request.history, *request.pins]
+    specs = specs_of(request)
     return Outcome(
         error=name,
         message=places.text(outcome.message, specs),
@@ -307,8 +313,8 @@ class ProblemSource:
 
 def read_problem(problem: Problem, source: str) -> Replayable:
     """What a problem means; raises InvalidProblem, which names the field that means nothing."""
-    reading = Reading(source)
     request = problem.request
+    reading = Reading(source, request.channel_names)
     groups = {
         name: tuple(
             reading.group(name, group, problem.channels, f"names.{name}[{place}]") for place, group in enumerate(found)
@@ -361,8 +367,9 @@ class ProblemsOnHand:
 class Reading:
     """Reads the parts of one problem."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, channel_names: Mapping[str, Sequence[str]]) -> None:
         self._source = source
+        self._channel_names = channel_names
         self._ranges = Ranges()
 
     def specs(self, field: str, texts: Sequence[str]) -> tuple[MatchSpec, ...]:
@@ -370,9 +377,13 @@ class Reading:
         found = []
         for place, text in enumerate(texts):
             try:
-                found.append(MatchSpec.parse(text, lenient=True))
+                spec = MatchSpec.parse(text, lenient=True)
             except (KaaError, ValueError) as error:
                 raise InvalidProblem(self._source, f"{error} - at `$.request.{field}[{place}]`") from error
+            urls = self._channel_names.get(spec.channel or "")
+            if urls is not None:
+                spec = replace(spec, channel=ChannelText(spec.channel or "", urls))
+            found.append(spec)
         return tuple(found)
 
     def options(self, fields: Mapping[str, object]) -> SolveOptions:
