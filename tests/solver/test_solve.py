@@ -253,6 +253,15 @@ def test_the_newest_python_is_not_given_up_for_a_library() -> None:
     assert shown(ask(where, "app")) == "app-1 ffi-1 python-3.13.9"
 
 
+def test_python_is_decided_before_a_library_that_excludes_it() -> None:
+    """Neither needs the other, and they do not agree on a third; the library has fewer candidates."""
+    where = source(
+        "app 1: python; glib\nglib 2: ffi >=4\nglib 1: ffi\nffi 4\nffi 3\n"
+        "python 3.13.9: ffi <4\npython 3.13.1: ffi\npython 3.12.0: ffi"
+    )
+    assert shown(ask(where, "app")) == "app-1 ffi-3 glib-1 python-3.13.9"
+
+
 def test_records_come_in_the_order_of_their_dependencies() -> None:
     solution = ask(source("a 1: b; c\nb 1: c\nc 1"), "a")
     assert [record.name for record in solution.records] == ["c", "b", "a"]

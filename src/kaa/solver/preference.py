@@ -6,7 +6,8 @@ are compared by name: better is whose dependency admits the higher version. Then
 the dist string.
 
 Between names: wishes first, in their order; they say what is to be kept and what was asked for directly. Then the
-required name with the fewest states left.
+required name with the fewest states left, but a name that an undecided one needs waits for that one, and as soon as
+python need not wait it comes before the others: it is not given up for a library that happens to have fewer states.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from kaa.solver.opening import Opening, World
 from kaa.solver.request import SolveOptions
 from kaa.solver.search import Search
 from kaa.solver.states import NameStates, Part, read_rest
+
+PYTHON = "python"
 
 Highest: TypeAlias = tuple[bool, Version] | None
 """Whether the highest version comes without track_features, and that version; None when there is no candidate."""
@@ -62,7 +65,7 @@ class Preference:
         self._seen = -1
         """How much of the trail is known to the heap; -1: start again."""
         self._heap: list[tuple[int, str, int]] = []
-        """Undecided names by the number of their states; entries that no longer hold are passed over."""
+        """Undecided names by the number of their states (0 for python); entries that no longer hold are passed over."""
         self._blocked: dict[int, dict[int, None]] = {}
         """Undecided names that wait for the decision on a name that needs them."""
         self._highest: dict[tuple[str, tuple[str, ...]], Highest] = {}
@@ -115,7 +118,7 @@ class Preference:
         while heap:
             count, _, number = heappop(heap)
             mine = allowed[number]
-            if not mine & (mine - 1) or mine.bit_count() != count:
+            if not mine & (mine - 1) or (count and mine.bit_count() != count):
                 continue
             source = needed_by_undecided(search, number)
             if source < 0:
@@ -147,7 +150,8 @@ class Preference:
 
     def _push(self, mine: int, number: int) -> None:
         if not mine & ABSENT and mine & (mine - 1):
-            heappush(self._heap, (mine.bit_count(), self.opening.names[number], number))
+            name = self.opening.names[number]
+            heappush(self._heap, (0 if name == PYTHON else mine.bit_count(), name, number))
 
     # The best candidate of a name
 
