@@ -336,7 +336,7 @@ def within(bounds: Sequence[bytes], keys: Sequence[bytes], starts: Sequence[int]
 class NameStates:
     """All states of one name."""
 
-    __slots__ = ("_records", "known", "name", "parts", "shut_out", "universe")
+    __slots__ = ("_found", "_records", "known", "name", "parts", "shut_out", "universe")
 
     def __init__(
         self,
@@ -355,6 +355,8 @@ class NameStates:
         self.shut_out = shut_out
         """Groups of channels that channel priority left out."""
         self._records: dict[int, RepoDataRecord] = {}
+        self._found: tuple[RepoDataRecord, int] | None = None
+        """What was looked for last (the installed one, always), and its state."""
         self.known: dict[str, int] = {}
         """What follows the name in dependency strings → the candidates that they ask for, as far as that came up."""
 
@@ -401,6 +403,11 @@ class NameStates:
 
     def find(self, record: RepoDataRecord) -> int:
         """The state that is this record (the same package file of the same channel), or 0."""
+        if self._found is None or self._found[0] is not record:
+            self._found = record, self._find(record)
+        return self._found[1]
+
+    def _find(self, record: RepoDataRecord) -> int:
         for part in self.parts:
             if part.group.channel != record.channel or part.group.subdir != record.subdir:
                 continue
