@@ -13,6 +13,8 @@ import contextlib
 import hashlib
 import io
 import json
+import socket
+import struct
 import tarfile
 import threading
 import time
@@ -23,6 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import zstandard
 
 
@@ -206,9 +209,57 @@ class ChannelBuilder:
             (folder / "repodata.json.zst").write_bytes(zstandard.ZstdCompressor().compress(text))
         return self
 
+    def write_shards(self, **info: Any) -> ChannelBuilder:
+        """Sharded repodata of every subdir (CEP 16), and nothing else; `info` are more keys for the index's own."""
+        for subdir in self.repodata:
+            folder = self.folder / subdir
+            (folder / "shards").mkdir(parents=True, exist_ok=True)
+            shards = {}
+            for name, shard in self.shards(subdir).items():
+                packed = zstandard.ZstdCompressor().compress(msgspec.msgpack.encode(shard))
+                digest = hashlib.sha256(packed)
+                (folder / "shards" / f"{digest.hexdigest()}.msgpack.zst").write_bytes(packed)
+                shards[name] = digest.digest()
+            about = {"subdir": subdir, "base_url": "./", "shards_base_url": "./shards/", **info}
+            write_shard_index(folder, {"version": 1, "info": about, "shards": shards})
+        return self
+
+    def shards(self, subdir: str) -> dict[str, dict[str, Any]]:
+        """What a subdir offers under each name, as it stands in a shard: with raw bytes for hashes."""
+        found: dict[str, dict[str, Any]] = {}
+        repodata = self.repodata[subdir]
+        buckets: dict[tuple[str, ...], dict[str, Any]] = {
+            (key,): repodata[key] for key in ("packages", "packages.conda")
+        }
+        buckets |= {("v3", extension): records for extension, records in repodata.get("v3", {}).items()}
+        for keys, records in buckets.items():
+            for file_name, record in records.items():
+                shard = found.setdefault(file_name.rsplit("-", 2)[0], {"packages": {}, "packages.conda": {}})
+                for key in keys:
+                    shard = shard.setdefault(key, {})
+                hashes = {
+                    key: bytes.fromhex(record[key]) for key in ("md5", "sha256") if isinstance(record.get(key), str)
+                }
+                shard[file_name] = record | hashes
+        for file_name in repodata["removed"]:
+            found.setdefault(file_name.rsplit("-", 2)[0], {}).setdefault("removed", []).append(file_name)
+        return found
+
     @property
     def url(self) -> str:
         return self.folder.as_uri()
+
+
+def write_shard_index(folder: Path, content: dict[str, Any]) -> None:
+    """The index of the shards of a subdir, whatever it says."""
+    packed = zstandard.ZstdCompressor().compress(msgspec.msgpack.encode(content))
+    (folder / "repodata_shards.msgpack.zst").write_bytes(packed)
+
+
+def read_shard_index(folder: Path) -> Any:
+    """The index of the shards of a subdir."""
+    packed = (folder / "repodata_shards.msgpack.zst").read_bytes()
+    return msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(packed))
 
 
 @dataclass
@@ -216,13 +267,17 @@ class Fault:
     """What the server does instead of answering properly, for paths that end with `suffix`."""
 
     suffix: str
-    kind: Literal["status", "short", "corrupt", "stall", "redirect", "reset", "whole", "wrong-range"]
+    kind: Literal[
+        "status", "short", "corrupt", "stall", "hang", "redirect", "reset", "break", "whole", "wrong-range", "instead"
+    ]
     status: int = 500
     times: int = 1_000_000
     """How often the fault happens before the server answers properly."""
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 30.0
-    """How long a stall lasts."""
+    """How long a stall lasts; `hang` is one in the middle of the body."""
+    body: bytes = b""
+    """What comes `instead`, as if it were the file."""
 
 
 @dataclass
@@ -313,7 +368,7 @@ def serve(folder: Path, *, etags: bool = True) -> Iterator[Server]:
             return self.send_file(target, fault)
 
         def send_file(self, target: Path, fault: Fault | None) -> None:
-            content = target.read_bytes()
+            content = fault.body if fault is not None and fault.kind == "instead" else target.read_bytes()
             etag = '"' + hashlib.md5(content).hexdigest() + '"'
             if etags and self.headers.get("If-None-Match") == etag:
                 return self.plain(304, {"ETag": etag})
@@ -344,9 +399,15 @@ def serve(folder: Path, *, etags: bool = True) -> Iterator[Server]:
             self.end_headers()
             if self.command == "HEAD":
                 return None
-            if fault is not None and fault.kind == "short":
+            if fault is not None and fault.kind in ("short", "hang", "break"):
                 self.wfile.write(body[: len(body) // 2])
                 self.close_connection = True
+                if fault.kind == "hang":
+                    stop.wait(fault.seconds)
+                elif fault.kind == "break":
+                    # Closed with nothing lingering, a connection ends with a reset.
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
                 return None
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self.wfile.write(body)

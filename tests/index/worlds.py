@@ -26,6 +26,7 @@ class Reader:
 
     cache: Path
     use_shards: bool = True
+    timeout: float = 5
     events: list[Event] = field(default_factory=list)
 
     @contextmanager
@@ -36,6 +37,7 @@ class Reader:
         ttl: int = 0,
         offline: bool = False,
         use_zst: bool = True,
+        only_first_channel: bool = False,
         related_channels: RelatedChannels | None = None,
     ) -> Iterator[Index]:
         self.events.clear()
@@ -44,7 +46,14 @@ class Reader:
         for one in resolved:
             if one.credential is not None:
                 credentials.add(one.base_url, one.credential)
-        settings = HttpSettings(max_retries=1, backoff_factor=0, offline=offline, connect_timeout=5, read_timeout=5)
+        settings = HttpSettings(
+            max_retries=1,
+            backoff_factor=0,
+            max_retry_after=0.01,
+            offline=offline,
+            connect_timeout=self.timeout,
+            read_timeout=self.timeout,
+        )
         with (
             HttpClient(settings, credentials, self.events.append, environ={}) as client,
             open_index(
@@ -54,7 +63,11 @@ class Reader:
                 client=client,
                 reporter=self.events.append,
                 settings=IndexSettings(
-                    offline=offline, use_zst=use_zst, use_shards=self.use_shards, local_repodata_ttl=ttl
+                    offline=offline,
+                    use_zst=use_zst,
+                    use_shards=self.use_shards,
+                    only_first_channel=only_first_channel,
+                    local_repodata_ttl=ttl,
                 ),
                 related_channels=related_channels,
             ) as index,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from kaa.errors import KaaError
 from kaa.events import BytesReceived, DownloadFinished, DownloadStarted, Note, Reporter, Warned
 from kaa.host.files import create_temporary, current_umask
 from kaa.index.repodata_cache import ALTERNATIVE_SECONDS, CacheEntry, CacheState
+from kaa.models.pattern import Pattern
 from kaa.models.repodata import RepodataInvalid
 from kaa.net.client import HttpClient, HttpStatusError
 from kaa.net.transport import HostUnreachable, IncompleteBody, Response
@@ -32,7 +32,7 @@ NOT_THERE = frozenset({403, 404, 410})
 """What servers say of a file that they do not have (object stores say 403)."""
 LARGEST_BODY = 1 << 30
 LARGEST_SHARD_INDEX = 128 << 20
-_MAX_AGE = re.compile(r"max-age\s*=\s*\"?(\d+)")
+_MAX_AGE = Pattern(r"max-age\s*=\s*\"?(\d+)")
 
 
 class ChannelUnreachable(KaaError):

@@ -47,7 +47,7 @@ def write_index(path: Path, key: bytes, repodata: RepoData) -> list[str]:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
-    return [*_remarks_on(misnamed), *_remarks_on_unusable(repodata)]
+    return [*remarks_on(misnamed), *_remarks_on_unusable(repodata)]
 
 
 def _runs_by_name(repodata: RepoData) -> tuple[dict[str, list[Run]], list[str]]:
@@ -77,19 +77,21 @@ def _safe_records(section: Section, removed: frozenset[str], misnamed: list[str]
         records = {f"{stem}.{section.extension}": text for stem, text in records.items()}
     withdrawn = removed.intersection(records)
     unsafe = set()
-    if _unsafe("".join(records)):
-        unsafe = {file_name for file_name in records if _unsafe(file_name)}
+    if is_unsafe("".join(records)):
+        unsafe = {file_name for file_name in records if is_unsafe(file_name)}
         misnamed.extend(sorted(unsafe))
     if not withdrawn and not unsafe:
         return records
     return {name: text for name, text in records.items() if name not in withdrawn and name not in unsafe}
 
 
-def _unsafe(text: str) -> bool:
+def is_unsafe(text: str) -> bool:
+    """Whether a file name, or several in one text, has something in it that no file name of a package may have."""
     return bool(text.encode().translate(None, _SAFE))
 
 
-def _remarks_on(misnamed: Sequence[str]) -> list[str]:
+def remarks_on(misnamed: Sequence[str]) -> list[str]:
+    """What to say of file names that cannot be used."""
     if not misnamed:
         return []
     shown = ", ".join(ascii(file_name) for file_name in misnamed[:_SHOWN])

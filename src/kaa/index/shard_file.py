@@ -22,6 +22,7 @@ from zlib import crc32
 import msgspec
 
 from kaa.host.files import write_atomic
+from kaa.index.index_writer import is_unsafe
 from kaa.index.subdir_index import DamagedIndex
 from kaa.models.repodata import Buffer, Shard
 
@@ -43,20 +44,27 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(ShardDirectory)
 
 
-def write_shard_file(path: Path, digest: bytes, shard: Shard) -> None:
-    """Write the records of a shard, without those that it lists as removed, under a temporary name first."""
+def write_shard_file(path: Path, digest: bytes, shard: Shard) -> list[str]:
+    """Write the records of a shard, without those that it lists as removed, under a temporary name first.
+
+    Returns the file names that cannot be used; their records are left out.
+    """
     removed = frozenset(shard.removed)
     records: dict[str, msgspec.Raw] = {}
+    misnamed: list[str] = []
     for section in shard.sections():
         for key, packed in section.records.items():
             file_name = key if section.has_extension else f"{key}.{section.extension}"
-            if file_name not in removed:
+            if is_unsafe(file_name):
+                misnamed.append(file_name)
+            elif file_name not in removed:
                 records.setdefault(file_name, packed)
     directory = _encoder.encode(
         ShardDirectory(list(records), list(map(len, records.values())), list(map(crc32, records.values())))
     )
     header = HEADER.pack(MAGIC, FORMAT, digest, len(directory), crc32(directory), 0)[: -_CRC.size]
     write_atomic(path, b"".join([header, _CRC.pack(crc32(header)), directory, *records.values()]))
+    return misnamed
 
 
 class ShardFile:

@@ -26,6 +26,7 @@ from kaa.index.fetch import (
     RepodataFetcher,
     is_fresh,
 )
+from kaa.index.index_writer import remarks_on
 from kaa.index.kept_columns import KeptColumns
 from kaa.index.repodata_cache import ALTERNATIVE_SECONDS, CacheEntry, CacheNotWritable, CacheState
 from kaa.index.shard_file import ShardFile, write_shard_file
@@ -253,9 +254,11 @@ class ShardSource:
         """Keep a shard on this machine. Raises CacheNotWritable."""
         try:
             self._folder.mkdir(exist_ok=True)
-            write_shard_file(self._path(digest), digest, shard)
+            misnamed = write_shard_file(self._path(digest), digest, shard)
         except OSError as error:
             raise CacheNotWritable(self._folder, error.strerror or str(error)) from error
+        for remark in remarks_on(misnamed):
+            self._report(Note(f"{self.shown}: {remark}"))
 
     def _download(self, url: str, name: str, digest: bytes) -> bytes:
         """The bytes of a shard. What is not what its name says is asked for once more: a cache may have been stale."""

@@ -12,7 +12,6 @@ As with the index of a subdir (`subdir_index`), a file that is not what was aske
 from __future__ import annotations
 
 import mmap
-import re
 import struct
 import sys
 from array import array
@@ -25,6 +24,7 @@ import msgspec
 
 from kaa.host.files import write_atomic
 from kaa.index.subdir_index import DamagedIndex
+from kaa.models.pattern import Pattern
 from kaa.models.repodata import ChannelRelations, RepoData, RepoDataInfo, ShardIndex
 
 MAGIC = b"kaashard"
@@ -35,7 +35,7 @@ _CRC = struct.Struct("=I")
 _DIGEST = 32
 _NONE = bytes(_DIGEST)
 """In place of a sha256: the index lists something else for that name."""
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]*")
+_NAME = Pattern(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]*")
 _SHOWN = 5
 
 

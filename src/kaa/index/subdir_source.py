@@ -15,9 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from kaa.events import Note, Reporter, Warned
-from kaa.index.decompress import read_document
 from kaa.index.fetch import FORMATS, PLAIN, SHARDS, ChannelUnreachable, IndexSettings, RepodataFetcher, is_fresh
-from kaa.index.index_writer import write_index
 from kaa.index.kept_columns import KeptColumns
 from kaa.index.repodata_cache import CacheEntry, CacheState
 from kaa.index.shard_source import NotOffered, OpenedShards, ShardSource
@@ -107,6 +105,10 @@ class _Builder:
 
     def build(self, document: Path, source: str, content: str) -> None:
         """Make the index of a document. Raises RepodataInvalid."""
+        # Most runs find their indexes made: they need neither these nor three compression libraries.
+        from kaa.index.decompress import read_document  # noqa: PLC0415
+        from kaa.index.index_writer import write_index  # noqa: PLC0415
+
         with self._turn, _without_collections():
             repodata = parse_repodata(read_document(document, source), source)
             offered = repodata.info.subdir if repodata.info else None
