@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import kaa
 from kaa.errors import KaaError
 from kaa.models.channel import UrlCredential
-from kaa.models.match_spec import InvalidMatchSpec, MatchSpec, channel_matches
+from kaa.models.match_spec import ChannelText, InvalidMatchSpec, MatchSpec, channel_matches
 from kaa.models.match_spec_syntax import name_of
 from kaa.models.record import PackageRecord, RepoDataRecord
 from tests.models.slice import slice_dependencies, slice_records
@@ -770,3 +770,14 @@ def test_real_ranges_match_foreign_versions_as_those_of_the_peer() -> None:
         spec, theirs = MatchSpec.parse(text, lenient=True), rattler.MatchSpec(text)
         different = [both.ours for both in packages if spec.matches(both.ours) != theirs.matches(both.theirs)]
         assert not different, text
+
+
+def test_a_channel_that_knows_what_it_stands_for_is_no_other() -> None:
+    known = ChannelText("defaults", ["https://host/main", "https://host/r"])
+    assert [channel_matches(known, url) for url in ("https://host/main", "https://host/r/")] == [True, True]
+    assert [channel_matches(known, url) for url in ("https://host/defaults", "https://other/main", "")] == [False] * 3
+    spec = MatchSpec.parse("defaults::tool>1")
+    resolved = msgspec.structs.replace(spec, channel=known)
+    assert (resolved, str(resolved), hash(resolved)) == (spec, str(spec), hash(spec))
+    for copied in (pickle.loads(pickle.dumps(known)), copy.deepcopy(known)):
+        assert (copied, copied.base_urls) == (known, known.base_urls)

@@ -66,6 +66,9 @@ class ChannelText(str):
         made.base_urls = frozenset(base_urls)
         return made
 
+    def __reduce__(self) -> tuple[type[ChannelText], tuple[str, frozenset[str]]]:
+        return ChannelText, (str(self), self.base_urls)
+
 
 class MatchSpec(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """What is asked of a package; a field that is None (or empty) asks for nothing."""
