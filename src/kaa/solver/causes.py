@@ -56,9 +56,16 @@ def builds(number: int, name: str) -> str:
 ROLES = {"history": " (asked for earlier)", "freeze": " (installed)", "update": "", "install": ""}
 
 
+def tell(fact: Requested | Pinned) -> str:
+    """What a fact asks for; of a frozen package its build does not matter."""
+    if isinstance(fact, Requested) and fact.job == "freeze":
+        return f"{fact.spec.name} {str(fact.spec.version).removeprefix('==')}"
+    return spell(fact.spec)
+
+
 def root_of(fact: Requested) -> Node:
     """The node for a request, with nothing below it yet."""
-    text = spell(fact.spec)
+    text = tell(fact)
     return Node(text + ROLES[fact.job], alone=f"{text} {WAS_ASKED[fact.job]}")
 
 
@@ -284,7 +291,7 @@ class Tree:
         if isinstance(reason, Removed):
             return f"{spell(reason.spec)} is to be removed"
         assert isinstance(reason, Requested)
-        return f"{spell(reason.spec)} {WAS_ASKED[reason.job]}"
+        return f"{tell(reason)} {WAS_ASKED[reason.job]}"
 
     def _clash(self, name: str, subject: str, other: str, states: int, verb: str) -> str:
         """What was said about the same name before, and does not go with this."""
@@ -313,8 +320,15 @@ class Tree:
             return f"every {name}" if known.universe & ~ABSENT == states else name
         return f"{name} {fold(chosen, everything)}"
 
+    def _without_build(self, name: str, text: str) -> str:
+        """What a text asks of the version, where not even that is to be had."""
+        version = text.partition(" ")[0]
+        return text if "[" in text or not version or self._allows(name, version) else version
+
     def _wanted(self, name: str, texts: Sequence[str], union: int) -> str:
         """What is needed of a name: as written, or in versions, when there are many ways of writing it."""
+        if not union:
+            texts = [self._without_build(name, text) for text in texts]
         distinct = sorted(set(filter(None, map(plain_text, texts))))
         if not distinct:
             return name

@@ -18,8 +18,9 @@ MOST_LEADS = 3
 ASKED = 1000
 """As contested as this is what was asked for itself."""
 
-PRERELEASE = re.compile(r"(<[0-9][0-9.]*?)(?:\.0)*a0(?=$|[,| ])")
-BUILD_HASH = re.compile(r" (?:[0-9A-Za-z.]+_)?h[0-9a-f]{7}_[0-9A-Za-z_]+$")
+PRERELEASE = re.compile(r"(<[0-9][0-9.]*?)(?:\.0)*\.?a0(?=$|[,| ])")
+BUILD = re.compile(r" (?:[0-9A-Za-z._]*h[0-9a-f]{7}_[0-9A-Za-z_]+|\*_cp[0-9a-z]+)$")
+"""The hash in a build string, and the kind of interpreter."""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -161,4 +162,4 @@ def plain_text(text: str) -> str:
     >>> plain_text(">=1.22.2,<1.23.0a0"), plain_text("22.0.0 ha7f89c6_20_cpu"), plain_text("*")
     ('>=1.22.2,<1.23', '22.0.0', '')
     """
-    return BUILD_HASH.sub("", PRERELEASE.sub(r"\1", text)) if text != "*" else ""
+    return BUILD.sub("", PRERELEASE.sub(r"\1", text)) if text != "*" else ""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from kaa.models.match_spec import MatchSpec
-from kaa.solver.causes import Tree
+from kaa.solver.causes import Tree, tell
 from kaa.solver.drawing import drawn
 from kaa.solver.folding import listed
 from kaa.solver.incompatibility import Incompatibility
@@ -56,20 +56,21 @@ def explain(proof: Incompatibility, opening: Opening, asked: Sequence[MatchSpec]
 
 def summary(facts: Sequence[Requested | Pinned]) -> str:
     """One sentence that names what contradicts each other."""
-    asked = [spell(fact.spec) for fact in facts if isinstance(fact, Requested) and fact.job in ("install", "update")]
-    earlier = [spell(fact.spec) for fact in facts if isinstance(fact, Requested) and fact.job == "history"]
-    frozen = [spell(fact.spec) for fact in facts if isinstance(fact, Requested) and fact.job == "freeze"]
-    pins = [spell(fact.spec) for fact in facts if isinstance(fact, Pinned)]
-    if not asked:
-        sentence = "What is installed cannot stay together"
-    elif len(asked) == 1:
-        sentence = f"{asked[0]} cannot be installed"
+    asked = [tell(fact) for fact in facts if isinstance(fact, Requested) and fact.job in ("install", "update")]
+    earlier = [tell(fact) for fact in facts if isinstance(fact, Requested) and fact.job == "history"]
+    frozen = [tell(fact) for fact in facts if isinstance(fact, Requested) and fact.job == "freeze"]
+    pins = [tell(fact) for fact in facts if isinstance(fact, Pinned)]
+    if asked:
+        sentence = f"{listed(asked)} cannot be installed" + ("" if earlier or len(asked) == 1 else " together")
+        sentence += f" together with what was asked for earlier: {listed(earlier)}" if earlier else ""
+    elif earlier:
+        together = " together" if len(earlier) > 1 else ""
+        sentence = f"{listed(earlier)}, asked for earlier, cannot be kept{together}"
     else:
-        sentence = f"{listed(asked)} cannot be installed" + ("" if earlier else " together")
-    if earlier:
-        sentence += f" together with what was asked for earlier: {listed(earlier)}"
-    if frozen:
-        sentence += f" while these installed packages stay as they are: {listed(frozen)}"
+        sentence = f"What is installed cannot stay as it is: {listed(frozen or pins)}"
+    if frozen and (asked or earlier):
+        sentence += f" while {'this installed package stays' if len(frozen) == 1 else 'these installed packages stay'}"
+        sentence += f" as {'it is' if len(frozen) == 1 else 'they are'}: {listed(frozen)}"
     if pins:
         sentence += f" while {'this pin holds' if len(pins) == 1 else 'these pins hold'}: {listed(pins)}"
     return sentence + "."

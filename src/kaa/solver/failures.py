@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from kaa.errors import KaaError
 from kaa.models.match_spec import MatchSpec
 from kaa.solver.candidates import ABSENT, CandidateSource
-from kaa.solver.folding import listed
+from kaa.solver.folding import fold, listed
+from kaa.solver.ranges import Ranges
 from kaa.solver.reasons import Pinned, Requested
 from kaa.solver.spelling import spell
-from kaa.solver.states import NameStates
+from kaa.solver.states import NameStates, Part, Query, query_of
 
 if TYPE_CHECKING:
     from kaa.solver.explain import Explanation
@@ -149,12 +150,26 @@ def name_in(spec: MatchSpec) -> str:
     return spec.name
 
 
-def what_there_is(states: NameStates) -> str:
-    """A sentence on the versions of a name."""
+def what_there_is(spec: MatchSpec, states: NameStates) -> str:
+    """Sentences on a spec that no candidate meets, and on what there is of its name instead."""
     versions = states.versions(states.universe & ~ABSENT)
-    if len(versions) == 1:
-        return f"There is only {versions[0]}."
-    return f"There are {len(versions)} versions, {versions[-1]} to {versions[0]}."
+    what = f"only {versions[0]}" if len(versions) == 1 else f"{len(versions)} versions, {versions[-1]} to {versions[0]}"
+    hidden = NameStates(states.name, states.shut_out, Ranges())
+    matching = hidden.matching(query_of(spec))
+    channels = dict.fromkeys(short(part) for part in hidden.parts if matching & part.mask)
+    if channels:
+        first = short(states.parts[0])
+        rule = f"strict channel priority takes {states.name} from {first} only"
+        return f"{spell(spec)} is in {listed(list(channels))}, but {rule}, which has {what}."
+    same = spec.version and states.versions(states.matching(Query(str(spec.version), None)))
+    if same:
+        return f"No channel offers {spell(spec)}. There is {states.name} {fold(same, same)}, but not as asked for."
+    return f"No channel offers {spell(spec)}. There {'is' if len(versions) == 1 else 'are'} {what}."
+
+
+def short(part: Part) -> str:
+    """The name of the channel that candidates come from."""
+    return part.group.channel.rpartition("/")[2]
 
 
 def packages_not_found(
@@ -174,6 +189,6 @@ def packages_not_found(
                 untried[f"use one of these names: {', '.join(near)}"] = None
             hints["add a channel that has it"] = None
             continue
-        lines.append(f"No channel offers {spell(spec)}. {what_there_is(states)}")
+        lines.append(what_there_is(spec, states))
         untried[f"ask for {name} without a version, or for one of these"] = None
     return PackagesNotFound(missing, lines, tuple(hints), tuple(untried))

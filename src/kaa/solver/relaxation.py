@@ -97,7 +97,8 @@ def _melt(request: SolveRequest, relaxation: Relaxation) -> SolveRequest:
 
 
 def _unpin(request: SolveRequest, relaxation: Relaxation) -> SolveRequest:
-    return replace(request, pins=tuple(pin for pin in request.pins if str(pin) != relaxation.old))
+    lifted = MatchSpec.parse(relaxation.old)
+    return replace(request, pins=tuple(pin for pin in request.pins if pin != lifted))
 
 
 def _lift_cutoff(request: SolveRequest, relaxation: Relaxation) -> SolveRequest:

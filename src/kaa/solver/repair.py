@@ -16,7 +16,7 @@ from kaa.models.version_spec import VersionSpec
 from kaa.solver.candidates import ABSENT, CandidateSource
 from kaa.solver.failures import name_in
 from kaa.solver.reasons import Pinned, Requested
-from kaa.solver.relaxation import Relaxation, Repair, relax
+from kaa.solver.relaxation import Kind, Relaxation, Repair, relax
 from kaa.solver.request import SolveRequest
 from kaa.solver.solving import Solving
 from kaa.solver.states import Query
@@ -89,7 +89,7 @@ class Repairs:
                 self._try(relaxation)
         for relaxation in self._ways_of_the_world():
             self._try(relaxation)
-        if not self.found:
+        if not any(repair.kind in OF_REQUESTS for _, repair in self.found):
             self._combine()
         if len(self.found) < ENOUGH:
             for fact in self.facts:
@@ -107,7 +107,8 @@ class Repairs:
         self._add((relaxation,), self.trials.solve(relax(self.request, (relaxation,))))
 
     def _add(self, relaxations: tuple[Relaxation, ...], outcome: Outcome) -> None:
-        if outcome.records is None:
+        known = any(set(repair.relaxations) == set(relaxations) for _, repair in self.found)
+        if outcome.records is None or known:
             return
         repair = repair_of(self.request, relaxations, outcome.records, self.facts)
         rank = (len(relaxations), max(RANK[one.kind] for one in relaxations), len(repair.changes), len(self.found))
@@ -220,7 +221,7 @@ class Repairs:
         if self.request.options.cutoffs.are_any:
             for name in self.too_new[:MOST_TOO_NEW]:
                 yield Relaxation("cutoff", new=name)
-            if len(self.too_new) > 1:
+            if not any(repair.kind == "cutoff" for _, repair in self.found):
                 yield Relaxation("cutoff")
         shut_out = [name for name in self.names if self.trials.world.states_of(name).shut_out]
         asked = {spec.name: spec for spec in self.request.install}
@@ -284,7 +285,7 @@ class Repairs:
         """Put the nearest version that works in place of "any version", one after the other."""
         settled = list(relaxed)
         for place, relaxation in enumerate(settled):
-            if relaxation.kind == "version":
+            if relaxation.kind == "version" and MatchSpec.parse(relaxation.old).version is not None:
                 others = [*settled[:place], *settled[place + 1 :]]
                 spec = MatchSpec.parse(relaxation.old)
                 for lowest, probe in self._probes(spec):
@@ -320,6 +321,9 @@ def changes_between(one: str, other: str) -> int:
 
 
 SEPARATORS = str.maketrans("", "", "-_.")
+
+OF_REQUESTS: frozenset[Kind] = frozenset({"name", "build", "version", "history", "frozen"})
+"""What is left to the user where rules that stand elsewhere (pins, channels, cut-offs) are to hold."""
 
 RANK = {
     kind: place

@@ -12,9 +12,10 @@ def spell(spec: MatchSpec) -> str:
     if spec.extras:
         return f"{spec.name}[extras=[{','.join(spec.extras)}]]" if spec.version is None else str(spec)
     version = "" if spec.version is None else str(spec.version)
+    head = spec.name + version if version[:1] in "=<>!~" else f"{spec.name} {version}"
     if spec.build is None:
-        return spec.name + version if version[:1] in "=<>!~" else f"{spec.name} {version}"
-    return str(spec)
+        return head
+    return f"{head}={spec.build}" if version.startswith("==") else str(spec)
 
 
 def override_of(name: str) -> str:

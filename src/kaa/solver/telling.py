@@ -109,7 +109,7 @@ def tell_channel(relaxation: Relaxation) -> str:
 
 
 def tell_cutoff(relaxation: Relaxation) -> str:
-    return f"lift the cut-off (exclude_newer){f' for {relaxation.new}' if relaxation.new else ''}"
+    return f"set exclude_newer aside for {relaxation.new or 'all packages'}"
 
 
 TELL: dict[Kind, Callable[[Relaxation], str]] = {
