@@ -7,7 +7,7 @@ and which state to try first, it asks of its `Rules`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -142,6 +142,28 @@ class Search:
             effort.decisions += 1
             partial.decide(*choice)
             self._enqueue(choice[0])
+
+    def run_undisturbed(self, rules: Rules, choices: Iterable[tuple[int, int]]) -> bool:
+        """Search with these choices made beforehand, all at once; at the first conflict it ends and returns False."""
+        partial = self.partial
+        partial.level_starts.append(len(partial.names))
+        for name, states in choices:
+            if not partial.allowed[name] & states:
+                return False
+            if partial.allowed[name] & ~states:
+                partial.narrow(name, states, None)
+                self._enqueue(name)
+        while self.propagate(rules) is None:
+            rules.check()
+            choice = rules.choose(self)
+            if self.fresh:
+                continue
+            if choice is None:
+                return True
+            self.effort.decisions += 1
+            partial.decide(*choice)
+            self._enqueue(choice[0])
+        return False
 
     def learn(self, conflict: Incompatibility) -> None:
         """Go back to where the lesson of a conflict is news, and apply it."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from kaa.models.graph import RecordGraph
 from kaa.solver.candidates import CandidateSource
 from kaa.solver.failures import PackagesNotFound, TimeLimitReached, Unsolvable, name_in
+from kaa.solver.keeping import may_keep, solve_keeping
 from kaa.solver.removal import needed_by, remaining, select_installed
 from kaa.solver.request import SolveRequest
 from kaa.solver.search import NoSolution
@@ -34,8 +35,11 @@ def solve(
         return solve_without_dependencies(request, source, clock, repair_seconds)
     check = stopwatch(request, clock)
     solving = Solving(request, source, check)
+    kept = solve_keeping(solving) if may_keep(request) else None
+    if kept is None and may_keep(request):
+        solving = Solving(request, source, check, world=solving.world)
     try:
-        solution = solving.solve()
+        solution = kept or solving.solve()
     except (NoSolution, PackagesNotFound) as error:
         raise failure_of(solving, error, check, clock, repair_seconds) from None
     if request.update_deps:

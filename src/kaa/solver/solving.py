@@ -85,7 +85,7 @@ class Solving:
     def solve(self) -> Solution:
         """The solution; raises NoSolution or PackagesNotFound."""
         self.run()
-        return self._solution()
+        return self.solution()
 
     def run(self) -> None:
         """Search; raises NoSolution or PackagesNotFound."""
@@ -99,20 +99,20 @@ class Solving:
         opening.pin(pin for pin in self.request.pins if self._counts(Pinned(pin)))
         if self.only is None:
             opening.load([*self.named, *self.installed])
-            self._check_that_all_exist()
+            missing = self.missing()
+            if missing:
+                named = {name: opening.states(opening.number_of(name)) for name in self.named}
+                raise packages_not_found(missing, named, self.source)
         else:
             opening.load([name_in(fact.spec) for fact in self.only])
         for spec in self.request.install:
-            self._require(spec, "install")
+            self.require(spec, "install")
         for spec in self.request.update:
-            self._require(spec, "update")
+            self.require(spec, "update")
         for spec in self.held:
-            self._require(spec, "history")
+            self.require(spec, "history")
         for name in self.removed:
-            number = opening.number_of(name)
-            opening.load((name,))
-            present = opening.states(number).universe & ~ABSENT
-            self.search.add_incompatibility(Incompatibility({number: present}, Removed(MatchSpec.parse(name))))
+            self.forbid(name)
         if self.request.freeze_installed:
             self._freeze()
         if self.only is None:
@@ -142,7 +142,7 @@ class Solving:
                 held.append(without_version(spec))
         return held
 
-    def _require(self, spec: MatchSpec, job: Job) -> None:
+    def require(self, spec: MatchSpec, job: Job) -> None:
         reason = Requested(spec, job)
         if not self._counts(reason):
             return
@@ -154,6 +154,13 @@ class Solving:
         for extra in spec.extras:
             chosen = self.opening.extra_of(name, extra)
             self.search.add_incompatibility(Incompatibility({chosen: ABSENT}, reason))
+
+    def forbid(self, name: str) -> None:
+        """No candidate of a name may be installed."""
+        self.opening.load((name,))
+        number = self.opening.number_of(name)
+        present = self.opening.states(number).universe & ~ABSENT
+        self.search.add_incompatibility(Incompatibility({number: present}, Removed(MatchSpec.parse(name))))
 
     def _freeze(self) -> None:
         for name, record in self.installed.items():
@@ -170,11 +177,9 @@ class Solving:
             if self._counts(reason):
                 self.search.add_incompatibility(Incompatibility({number: states.universe & ~state}, reason))
 
-    def _check_that_all_exist(self) -> None:
-        missing = [spec for spec in dict.fromkeys(self.jobs) if not self._exists(spec)]
-        if missing:
-            named = {name: self.opening.states(self.opening.number_of(name)) for name in self.named}
-            raise packages_not_found(missing, named, self.source)
+    def missing(self) -> list[MatchSpec]:
+        """The jobs that no candidate meets; what they name must have been loaded."""
+        return [spec for spec in dict.fromkeys(self.jobs) if not self._exists(spec)]
 
     def _exists(self, spec: MatchSpec) -> bool:
         name = name_in(spec)
@@ -189,7 +194,7 @@ class Solving:
         everything = self.request.update_all
         wishes: list[Wish] = []
         fresh = {*self.needed, *self.request.refresh, *(self.installed if everything else ())}
-        keep = {name: self._installed_state(name) for name in self.installed}
+        keep = {name: self.installed_state(name) for name in self.installed}
         if PYTHON in keep and PYTHON not in self.named:
             wishes.append(Wish(number_of(PYTHON), self._same_minor(self.installed[PYTHON])))
             if PYTHON not in fresh:
@@ -206,7 +211,7 @@ class Solving:
         self.preference.wish(wishes)
         self.preference.mark_direct(number_of(name) for name in self.direct)
 
-    def _installed_state(self, name: str) -> int:
+    def installed_state(self, name: str) -> int:
         return self.opening.states(self.opening.number_of(name)).find(self.installed[name])
 
     def _present(self, name: str) -> int:
@@ -219,7 +224,7 @@ class Solving:
 
     # What came out
 
-    def _solution(self) -> Solution:
+    def solution(self) -> Solution:
         opening, partial = self.opening, self.search.partial
         records = [
             opening.states(number).record(partial.allowed[number])
@@ -252,7 +257,7 @@ class Solving:
                     allowed &= states.matching(query_of(pin))
             if not allowed:
                 return {}
-            kept = self._installed_state(name) if name in self.installed and name not in self.updated else 0
+            kept = self.installed_state(name) if name in self.installed and name not in self.updated else 0
             chosen[name] = states.record(kept & allowed or self.preference.best(number, allowed))
         return chosen
 
