@@ -183,8 +183,8 @@ numpy=1.26 (asked for earlier) needs python 3.9.1 to 3.12.7, but python=3.13 was
         ["pandas"],
         {"installed": INSTALLED, "freeze_installed": True},
         """
-pandas cannot be installed while these installed packages stay as they are: numpy==1.26=py310_0.
-pandas needs numpy >=2, but numpy==1.26=py310_0 is installed and stays as it is
+pandas cannot be installed while this installed package stays as it is: numpy 1.26.
+pandas needs numpy >=2, but numpy 1.26 is installed and stays as it is
   try: let numpy change: ask for numpy=2.1 as well (gives pandas 3 and numpy 2.1; changes numpy 1.26 → 2.1)
   try: let installed packages change (gives pandas 3; changes numpy 1.26 → 2.1)
 """,
