@@ -86,7 +86,9 @@ class OpenedShards(msgspec.Struct, frozen=True):
 
 
 class NotOffered(msgspec.Struct, frozen=True):
-    """The subdir has no shards."""
+    """The subdir has no shards; `is_remembered` if the server was not asked about it just now."""
+
+    is_remembered: bool = False
 
 
 class ShardSource:
@@ -122,20 +124,27 @@ class ShardSource:
     def find_fresh(self) -> OpenedShards | NotOffered | None:
         """The answer, when it is on this machine and nobody need be asked."""
         state = self._entry.read_state()
-        if state is None or not self._is_fresh(state):
+        if state is None:
             return None
-        return NotOffered() if state.is_missing else self._find(state)
+        if is_fresh(state, self._settings, time.time()):
+            return NotOffered() if state.is_missing else self._find(state)
+        return NotOffered(is_remembered=True) if _is_remembered(state) else None
 
     def find_opened(self) -> OpenedShards | None:
         """What is on this machine, however old."""
         state = self._entry.read_state()
         return None if state is None or state.is_missing else self._find(state)
 
-    def open(self) -> OpenedShards | NotOffered:
-        """What the channel offers now, or may be taken to offer; slow."""
+    def open(self, *, remembered: bool = True) -> OpenedShards | NotOffered:
+        """What the channel offers now, or may be taken to offer; slow.
+
+        With `remembered` it is not asked again within a week of saying that there are no shards.
+        """
         with self._entry.lock():
             state = self._entry.read_state()
-            if state is None or not self._is_fresh(state):
+            if state is None or not is_fresh(state, self._settings, time.time()):
+                if remembered and state is not None and _is_remembered(state):
+                    return NotOffered(is_remembered=True)
                 state = self._renew(state)
             if state.is_missing:
                 return NotOffered()
@@ -151,12 +160,6 @@ class ShardSource:
             if state.is_missing:
                 return NotOffered()
             return self._find(state) or self._build_again(state)
-
-    def _is_fresh(self, state: CacheState) -> bool:
-        now = time.time()
-        if state.is_missing and not self._settings.offline:
-            return 0 <= now - state.checked < ALTERNATIVE_SECONDS
-        return is_fresh(state, self._settings, now)
 
     def _find(self, state: CacheState) -> OpenedShards | None:
         try:
@@ -238,6 +241,17 @@ class ShardSource:
         """Whether a shard is on this machine."""
         return bool(digest) and self._path(digest).exists()
 
+    def find_kept(self) -> dict[str, bytes]:
+        """The latest shard of every name that is on this machine."""
+        found: dict[str, bytes] = {}
+        with contextlib.suppress(OSError):
+            paths = [path for path in self._folder.iterdir() if not path.name.startswith(".")]
+            for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns):
+                with contextlib.suppress(DamagedIndex, ValueError), self.open_shard(bytes.fromhex(path.name)) as shard:
+                    if shard.file_names:
+                        found[shard.file_names[0].rsplit("-", 2)[0]] = bytes.fromhex(path.name)
+        return found
+
     def open_shard(self, digest: bytes) -> ShardFile:
         """The records of a shard on this machine. Raises DamagedIndex."""
         return ShardFile(self._path(digest), digest)
@@ -285,3 +299,8 @@ class ShardSource:
 
     def _path(self, digest: bytes) -> Path:
         return self._folder / digest.hex()
+
+
+def _is_remembered(state: CacheState) -> bool:
+    """Whether a server said within the last week that it has no shards."""
+    return state.is_missing and 0 <= time.time() - state.checked < ALTERNATIVE_SECONDS

@@ -235,10 +235,8 @@ class ShardedData:
 
     def _find_earlier(self, name: str) -> bytes | None:
         if self._earlier is None:
-            keys = (key.partition("/") for key in self._opened.columns.names())
-            self._earlier = {name: bytes.fromhex(digest) for name, _, digest in keys}
-        earlier = self._earlier.get(name)
-        return earlier if earlier is not None and self._source.has(earlier) else None
+            self._earlier = self._source.find_kept()
+        return self._earlier.get(name)
 
     def _fetch_and_keep(self, name: str) -> None:
         fetched = self.fetch(name)

@@ -215,7 +215,10 @@ class RemoteSource:
         if isinstance(whole, Opened) or not self._settings.use_shards:
             return whole
         shards = self._shards.find_fresh()
-        return whole if isinstance(shards, NotOffered) else shards
+        if not isinstance(shards, NotOffered):
+            return shards
+        # Where there is no document either, there may be shards by now.
+        return None if isinstance(whole, Absent) and shards.is_remembered else whole
 
     def open(self) -> Opened | OpenedShards | Absent:
         if not (self._is_sharded_here() if self._settings.offline else self._settings.use_shards):
@@ -228,7 +231,12 @@ class RemoteSource:
                 raise
             self._report(Warned(f"{error.message}; {PLAIN} is used instead"))
             return whole
-        return self._whole.open() if isinstance(shards, NotOffered) else shards
+        if not isinstance(shards, NotOffered):
+            return shards
+        whole = self._whole.open()
+        if isinstance(whole, Absent) and shards.is_remembered:
+            shards = self._shards.open(remembered=False)
+        return whole if isinstance(shards, NotOffered) else shards
 
     def rebuild(self) -> Opened | Absent:
         return self._whole.rebuild()

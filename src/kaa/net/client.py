@@ -100,7 +100,10 @@ class RedirectRefused(KaaError):
     def __init__(self, url: str, location: str, reason: str) -> None:
         self.url = url
         self.location = location
-        super().__init__(f"{url} redirects to {location}, which is not followed: {reason}")
+        super().__init__(
+            f"{url} redirects to {location}, which is not followed: {reason}",
+            hints=("check the address; a login page or a proxy may have answered in its place",),
+        )
 
 
 class BodyTooLarge(KaaError):
