@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 
 import pytest
@@ -345,3 +346,27 @@ def test_a_virtual_package_can_be_asked_for() -> None:
     with pytest.raises(Unsolvable):
         ask(where, "a", "__cuda")
     assert shown(ask(where, "a", "__cuda", virtual_packages=(VirtualPackage("__cuda", "12"),))) == "a-1"
+
+
+def test_the_collector_is_as_it_was_after_a_solve() -> None:
+    where = source("a 1", "b 1: c")
+    for switch in (gc.disable, gc.enable):
+        switch()
+        before = gc.isenabled()
+        ask(where, "a")
+        assert gc.isenabled() == before
+        with pytest.raises(Unsolvable):
+            ask(where, "b")
+        assert gc.isenabled() == before
+
+
+def test_a_search_leaves_no_circles_that_would_stay_in_memory() -> None:
+    where = source("a 1: b", "b 1: c", "c 1: a", "c 2")
+    ask(where, "a")
+    gc.collect()
+    gc.disable()
+    try:
+        ask(where, "a")
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

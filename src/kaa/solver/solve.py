@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
 
 from kaa.models.graph import RecordGraph
 from kaa.solver.candidates import CandidateSource
@@ -29,6 +31,29 @@ def solve(
     With `repair_seconds` the first two come with ways out that were tried (see `kaa.solver.repair`), as far as they
     were found in that time.
     """
+    with without_collections():
+        return solve_any(request, source, clock, repair_seconds)
+
+
+@contextlib.contextmanager
+def without_collections() -> Iterator[None]:
+    """A search makes a hundred thousand small objects and hardly a circle: looking for those is a tenth of it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def solve_any(
+    request: SolveRequest,
+    source: CandidateSource,
+    clock: Callable[[], float] | None,
+    repair_seconds: float | None,
+) -> Solution:
+    """`solve` for all kinds of requests."""
     if request.remove and not (request.install or request.update or request.update_all):
         return solve_removal(request)
     if request.no_deps:
