@@ -69,8 +69,8 @@ numpy==1.26 needs python 3.9.1 to 3.12.7, but python=3.13 was asked for
 app and plugin cannot be installed together.
 app needs web >=2, which needs core <5
 plugin needs core >=6, but every web needs core 4
-  try: leave out plugin (gives app 1)
   try: leave out app (gives plugin 3)
+  try: leave out plugin (gives app 1)
 """,
     ),
     (
@@ -83,9 +83,9 @@ a, b and c cannot be installed together.
 a needs x <3
 b needs x >1
 c needs x !=2, but a 1 needs x 1 to 2 and b 1 needs x 2 to 3
-  try: leave out c (gives a 1 and b 1)
-  try: leave out b (gives a 1 and c 1)
   try: leave out a (gives b 1 and c 1)
+  try: leave out b (gives a 1 and c 1)
+  try: leave out c (gives a 1 and b 1)
 """,
     ),
     (
@@ -240,8 +240,8 @@ app needs libx >=2, which goes only with tool >=3, but tool=2 was asked for
         {},
         """
 a==1 and a==2 cannot be installed together.
-  try: ask for a=1 instead of a==2 (gives a 1)
   try: ask for a=2 instead of a==1 (gives a 2)
+  try: ask for a=1 instead of a==2 (gives a 1)
 """,
     ),
     (
@@ -252,8 +252,8 @@ a==1 and a==2 cannot be installed together.
         """
 a and c cannot be installed together.
 a needs b[when='c'], but no channel offers it
-  try: leave out c (gives a 1)
   try: leave out a (gives c 1)
+  try: leave out c (gives a 1)
   try: add a channel that has b
 """,
     ),

@@ -26,6 +26,9 @@ def failure_of(
     repair_seconds: float | None = None,
 ) -> Unsolvable | PackagesNotFound:
     """The error for a search that ended without a solution; without `repair_seconds` no ways out are looked for."""
+    if solving.request.no_deps:
+        # Packages are then put together whether they fit or not; there is nothing to try.
+        repair_seconds = None
     if isinstance(error, PackagesNotFound):
         if repair_seconds is None:
             return error

@@ -18,7 +18,7 @@ from kaa.solver.failures import name_in
 from kaa.solver.reasons import Pinned, Requested
 from kaa.solver.relaxation import Kind, Relaxation, Repair, relax
 from kaa.solver.request import SolveRequest
-from kaa.solver.solving import Solving
+from kaa.solver.solving import Solving, exact_spec
 from kaa.solver.states import Query
 from kaa.solver.telling import repair_of
 from kaa.solver.trials import Outcome, OutOfTime, Trials, without_details
@@ -71,11 +71,14 @@ class Repairs:
     ) -> None:
         self.request = request
         self.source = source
-        self.facts = facts
+        places = {spec: place for place, spec in enumerate((*request.install, *request.update))}
+        self.facts = sorted(facts, key=lambda fact: places.get(fact.spec, len(places)))
         self.names = names
         self.too_new = too_new
         self.trials = trials
         self.found: list[tuple[tuple[int, ...], Repair]] = []
+        self._older: set[Relaxation] = set()
+        """Those that ask for an older version."""
 
     def best(self) -> tuple[Repair, ...]:
         """What was found so far, best first."""
@@ -111,7 +114,9 @@ class Repairs:
         if outcome.records is None or known:
             return
         repair = repair_of(self.request, relaxations, outcome.records, self.facts)
-        rank = (len(relaxations), max(RANK[one.kind] for one in relaxations), len(repair.changes), len(self.found))
+        worst = max(RANK[one.kind] for one in relaxations)
+        older = sum(one in self._older for one in relaxations)
+        rank = (len(relaxations), worst, older, len(repair.changes), len(self.found))
         self.found.append((rank, repair))
 
     # What can be relaxed
@@ -121,6 +126,10 @@ class Repairs:
         spec = fact.spec
         if isinstance(fact, Pinned):
             yield Relaxation("pin", str(spec))
+        elif fact.job == "history" and self.request.freeze_installed:
+            # It is frozen as well: what lifts one must lift the other.
+            installed = {record.name: record for record in self.request.installed}
+            yield from self._thaw(exact_spec(installed[name_in(spec)]))
         elif fact.job == "history":
             yield Relaxation("history", str(spec), name_in(spec))
         elif fact.job == "freeze":
@@ -192,7 +201,10 @@ class Repairs:
             return None
         version = self._around(spec, Version(outcome.records[name].version))
         new = MatchSpec(name=name, version=version, channel=spec.channel, extras=spec.extras)
-        return Relaxation("version", str(spec), str(new))
+        nearest = Relaxation("version", str(spec), str(new))
+        if not lowest:
+            self._older.add(nearest)
+        return nearest
 
     def _around(self, spec: MatchSpec, version: Version) -> VersionSpec:
         """A version as one would ask for it: major and minor number, unless that would ask for the same again."""
@@ -239,7 +251,7 @@ class Repairs:
     def _combine(self) -> None:
         """Relax whatever contradicts itself until there is a solution, then take back what was not needed."""
         relaxed: list[Relaxation] = []
-        facts = self.facts
+        facts: Sequence[Requested | Pinned] = self.facts
         for _ in range(MOST_ROUNDS):
             relaxation = self._widest(facts, relaxed)
             if relaxation is None:

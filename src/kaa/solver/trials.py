@@ -15,6 +15,7 @@ from kaa.solver.proof import facts_of
 from kaa.solver.reasons import Pinned, Requested
 from kaa.solver.request import SolveRequest
 from kaa.solver.search import NoSolution
+from kaa.solver.solve import with_dependencies_updated, without_requested
 from kaa.solver.solving import Solving
 
 MOST_STEPS = 4000
@@ -73,8 +74,13 @@ class Trials:
         self._trials += 1
         self._steps = 0
         self._check_time()
+        request = solving.request
         try:
             solution = solving.solve()
+            if request.update_deps:
+                solution = with_dependencies_updated(solving, solution, self._check)
+            if request.only_deps:
+                solution = without_requested(request, solution)
         except NoSolution as error:
             return Outcome(facts=facts_of(error.proof))
         except PackagesNotFound as error:
