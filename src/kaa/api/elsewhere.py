@@ -8,9 +8,11 @@ from msgspec.structs import replace
 
 from kaa.api.session import Session
 from kaa.config.values import index_settings
-from kaa.index.index import ChannelNotFound, ChannelsNotCached, Index, open_index
+from kaa.index.index import ChannelNotFound, ChannelsNotCached, Index, TooManyShards, open_index
+from kaa.index.sharded_data import ShardNotCached
 from kaa.models.channel import Channel
 from kaa.models.match_spec import MatchSpec
+from kaa.models.record import RepoDataRecord
 from kaa.models.subdir import KNOWN_SUBDIRS, NOARCH
 from kaa.solver.failures import PackagesNotFound
 from kaa.solver.spelling import spell
@@ -31,7 +33,7 @@ def platforms_with(
     found: dict[str, list[str]] = {}
     for subdir, index in open_elsewhere(session, channels, searched):
         for spec in specs:
-            if index.query(spec):
+            if query_known(index, spec):
                 found.setdefault(spell(spec), []).append(subdir)
     return found
 
@@ -55,3 +57,11 @@ def open_elsewhere(
         except (ChannelNotFound, ChannelsNotCached):
             continue
         yield subdir, index
+
+
+def query_known(index: Index, spec: MatchSpec) -> list[RepoDataRecord]:
+    """The records that a spec matches, as far as they are on this machine: of shards only some may be."""
+    try:
+        return index.query(spec)
+    except (ShardNotCached, TooManyShards):
+        return []

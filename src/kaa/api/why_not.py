@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from kaa.api.elsewhere import open_elsewhere
+from kaa.api.elsewhere import open_elsewhere, query_known
 from kaa.api.environments import ChangeOptions, PackageDisallowed, Solver, subdir_of
 from kaa.api.listing import read_environment
 from kaa.api.session import Session
@@ -214,7 +214,7 @@ def _on_other_platforms(session: Session, spec: MatchSpec, present: Sequence[Rep
     found = []
     for subdir, index in open_elsewhere(session, channels, (subdir_of(session, present),)):
         for channel in channels:
-            records = [record for record in index.query(spec) if record.channel == channel.base_url]
+            records = [record for record in query_known(index, spec) if record.channel == channel.base_url]
             if records:
                 found.append(Offer(channel.base_url, subdir, versions_of(records), "platform"))
     return found
