@@ -32,6 +32,10 @@ from kaa.solver.candidates import (
 from kaa.solver.ranges import EVERYTHING, Ranges
 
 
+MOST_LOOKED_AT = 12
+"""Among so many candidates one build string is looked for in all of them; for more of them there is a table."""
+
+
 class Query:
     """What is asked of the candidates of a name; the version as a text, `Ranges` knows what it means."""
 
@@ -196,23 +200,34 @@ class Part:
         return self._versions
 
     def _with_build(self, states: int, build: StringMatch) -> int:
-        """Those with a build string, which nearly always is an end of one or all of it; case does not count."""
+        """Those with a build string; case does not count."""
         text = build.text
-        if build.is_exact:
+        first = (states & -states).bit_length() - self.shift - 2
+        end = states.bit_length() - self.shift - 1
+        if build.is_exact and end - first > MOST_LOOKED_AT:
             return self._with_exact_build(text) & states
-        builds = self._builds_in_lower_case()
-        start, end = text[:-1], text[1:]
-        if text[:1] == "*" and "*" not in end:
-            chosen = [position for position in self.positions(states) if builds[position].endswith(end)]
-        elif text[-1:] == "*" and "*" not in start:
-            chosen = [position for position in self.positions(states) if builds[position].startswith(start)]
-        else:
+        builds = enumerate(self._builds_in_lower_case()[first:end], first)
+        start, star, rest = text.partition("*")
+        if build.is_exact:
+            chosen = [position for position, one in builds if one == text]
+        elif "*" in rest or not star:
             given = self._build_texts()
-            chosen = [position for position in self.positions(states) if build.matches(given[position])]
+            chosen = [position for position, _ in builds if build.matches(given[position])]
+        elif not start:
+            chosen = [position for position, one in builds if one.endswith(rest)]
+        elif not rest:
+            chosen = [position for position, one in builds if one.startswith(start)]
+        else:
+            least = len(text) - 1
+            chosen = [
+                position
+                for position, one in builds
+                if one.startswith(start) and one.endswith(rest) and len(one) >= least
+            ]
         found = 0
         for position in chosen:
             found |= 1 << position
-        return found << (self.shift + 1)
+        return (found << (self.shift + 1)) & states
 
     def positions_of(self, version: str, build: str) -> list[int]:
         """The positions with exactly this version and build string."""
