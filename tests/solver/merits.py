@@ -15,10 +15,10 @@ import msgspec
 from kaa.models.record import RepoDataRecord
 from kaa.models.version import Version
 from kaa.solver.request import SolveRequest
-from tests.solver.validity import held_specs, removed_names
+from tests.solver.validity import held_specs, names_of_any_channel, removed_names
 
 Rank: TypeAlias = tuple[bool, bool, int, Version, int]
-"""Kept as installed; without track_features; minus the place of the channel (flexible priority); version; number."""
+"""Kept as installed; without track_features; minus the place of the channel; version; number."""
 
 
 class Merit(msgspec.Struct, frozen=True):
@@ -60,11 +60,12 @@ def rank_of(
     record: RepoDataRecord, before: RepoDataRecord | None, request: SolveRequest, ranks: Mapping[str, int]
 ) -> Rank:
     """How good a candidate is among those of its name; more is better."""
-    flexible = request.options.channel_priority == "flexible"
+    strict = request.options.channel_priority == "strict" and record.name in names_of_any_channel(request)
+    ranked = strict or request.options.channel_priority == "flexible"
     return (
         record == before,
         not record.track_features,
-        -ranks.get(record.channel, len(ranks)) if flexible else 0,
+        -ranks.get(record.channel, len(ranks)) if ranked else 0,
         Version(record.version),
         record.build_number,
     )

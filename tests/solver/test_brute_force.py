@@ -26,6 +26,7 @@ from tests.solver.validity import Judge, channels_of
 
 NAMES = ("python", "a", "b", "c")
 RANGES = ("", "", "", "", " 1", " 2", " <2", " >=2", " >1,<3", " !=2", " 1|3", " 2.*", " * *_1", " 2 h_*")
+PINNED = (*NAMES, *NAMES, "other::b", "main::a")
 BRACKETS = (
     "[when='c>=2']",
     "[version='>=2',when='b or c']",
@@ -51,22 +52,24 @@ class World(msgspec.Struct, frozen=True):
 
 
 def world_of(choose: random.Random) -> World:
-    """A world and a request; the environment, if there is one, is what an earlier request led to, or anything."""
+    """A world and a request; the environment, if there is one, meets an earlier request, or is anything."""
     offered = records(choose)
     options = SolveOptions(channel_priority=choose.choice(("strict", "flexible", "disabled")))
     request = SolveRequest(
         install=specs(*requests(choose)),
-        pins=specs(*(choose.choice(NAMES) + choose.choice(RANGES) for _ in range(choose.choice((0, 0, 1))))),
+        pins=specs(*(choose.choice(PINNED) + choose.choice(RANGES) for _ in range(choose.choice((0, 0, 1))))),
         virtual_packages=LINUX,
         options=options,
     )
-    kind = choose.choice(("fresh", "after a request", "after a request", "anything installed"))
+    kind = choose.choice(("fresh", "after a request", "after a request", "after a request", "anything installed"))
     if kind == "fresh":
         return World(offered, request)
     earlier = specs(*requests(choose))
     if kind == "after a request":
         first = World(offered, SolveRequest(install=earlier, virtual_packages=LINUX, options=options))
-        installed = answer(first) or ()
+        judge = Judge(first.request, channels_of(first.channels))
+        possible = [found for found in every_solution(first, judge) if not judge.superfluous(found)]
+        installed = choose.choice(possible) if possible else ()
     else:
         one_of_each = {one.name: one for one in offered}
         installed = tuple(one_of_each[name] for name in choose.sample(sorted(one_of_each), choose.randint(1, 2)))
@@ -94,8 +97,8 @@ def records(choose: random.Random) -> tuple[RepoDataRecord, ...]:
     found: dict[str, RepoDataRecord] = {}
     for name in NAMES[choose.randint(0, 1) :]:
         for _ in range(choose.randint(1, 3)):
-            depends = "; ".join(asked(choose) for _ in range(choose.choice((0, 0, 1, 1, 2))))
-            constrains = "; ".join(asked(choose) for _ in range(choose.choice((0, 0, 0, 1))))
+            depends = "; ".join(asked(choose) for _ in range(choose.choice((0, 0, 0, 1, 1, 2))))
+            constrains = "; ".join(asked(choose) for _ in range(choose.choice((0, 0, 0, 0, 1))))
             record = package(
                 f"{name} {choose.randint(1, 3)} h_{choose.randint(0, 1)}: {depends} / {constrains}",
                 channel=choose.choice(CHANNELS),

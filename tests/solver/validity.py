@@ -38,7 +38,7 @@ class Judge:
         self.named = {spec.name for spec in (*request.install, *request.update)}
         self.held = held_specs(request)
         self.wanted = (*request.install, *request.update, *self.held)
-        self.any_channel = {spec.name for spec in self.wanted if spec.channel is not None}
+        self.any_channel = names_of_any_channel(request)
         self._accepted: dict[tuple[str, str], bool] = {}
 
     def faults(self, records: Sequence[RepoDataRecord]) -> list[str]:
@@ -192,6 +192,12 @@ def held_specs(request: SolveRequest) -> list[MatchSpec]:
         if record is not None and spec.name not in requested and spec.matches(record):
             held.append(msgspec.structs.replace(spec, version=None, build=None) if spec.name in updated else spec)
     return held
+
+
+def names_of_any_channel(request: SolveRequest) -> set[str | None]:
+    """The names that strict priority does not bind to the first channel: a request or a pin says which it is."""
+    wanted = (*request.install, *request.update, *held_specs(request), *request.pins)
+    return {spec.name for spec in wanted if spec.channel is not None}
 
 
 def is_active(present: Present, spec: MatchSpec) -> bool:
