@@ -30,6 +30,7 @@ from kaa.solver.reasons import (
 )
 from kaa.solver.spelling import override_of, spell
 from kaa.solver.states import NameStates, query_of
+from kaa.solver.unrolling import Unrolled, unroll
 
 MOST_TEXTS = 3
 LOWEST_VERSION = re.compile(r"(?:^|[,|>= ])>?=*([0-9][0-9.]*)")
@@ -119,7 +120,7 @@ class Tree:
                 roots.append(replace(root, ending=f", but {self._refused(name, wanted, fact)}"))
                 continue
             possible = self.possible(name)
-            children = self._look_at(name, possible)
+            children = unroll(self._look_at(name, possible))
             if children:
                 roots.append(replace(root, carriers=possible, allows=possible, children=tuple(children)))
         return roots
@@ -137,7 +138,7 @@ class Tree:
         self.opening.load((name,))
         return self.opening.states(self.opening.number_of(name))
 
-    def _look_at(self, name: str, states: int) -> list[Node]:
+    def _look_at(self, name: str, states: int) -> Unrolled[list[Node]]:
         """Why none of these candidates can be had, as far as it is known of them alone."""
         if not states & ~self._visited.get(name, 0):
             return []
@@ -150,7 +151,8 @@ class Tree:
                 other = reason.needs if isinstance(reason, Depends) else reason.accepts
                 if (type(reason), other) not in done:
                     done.add((type(reason), other))
-                    nodes += self._needs(name, states & self._concerned(name, type(reason), other), reason, other)
+                    concerned = states & self._concerned(name, type(reason), other)
+                    nodes += yield self._needs(name, concerned, reason, other)
             elif isinstance(reason, Unreadable):
                 carriers = states & leaf.terms[self.opening.number_of(name)]
                 if carriers:
@@ -160,10 +162,10 @@ class Tree:
             elif isinstance(reason, Conditional):
                 carriers = states & leaf.terms.get(self.opening.number_of(name), 0)
                 if carriers:
-                    nodes.append(self._conditional(self._versions(name, carriers), carriers, reason))
+                    nodes.append((yield self._conditional(self._versions(name, carriers), carriers, reason)))
         return nodes
 
-    def _conditional(self, subject: str, carriers: int, reason: Conditional) -> Node:
+    def _conditional(self, subject: str, carriers: int, reason: Conditional) -> Unrolled[Node]:
         """A need that a condition or an extra brings."""
         try:
             allows = self._states(reason.needs).matching(query_of(MatchSpec.parse(reason.text, lenient=True)))
@@ -174,7 +176,7 @@ class Tree:
         if trouble:
             return Node(subject, clauses, f", but {trouble}", carriers)
         possible = allows & self.possible(reason.needs)
-        children = self._look_at(reason.needs, possible)
+        children = yield self._look_at(reason.needs, possible)
         return Node(subject, clauses, "", carriers, possible, children=tuple(children))
 
     def _concerned(self, name: str, kind: type, other: str) -> int:
@@ -186,7 +188,7 @@ class Tree:
                 states |= leaf.terms[self.opening.number_of(name)]
         return states
 
-    def _needs(self, name: str, states: int, reason: Depends | Constrains, other: str) -> list[Node]:
+    def _needs(self, name: str, states: int, reason: Depends | Constrains, other: str) -> Unrolled[list[Node]]:
         """One line for every way in which the candidates' needs of another name end."""
         outcomes: dict[str, tuple[int, list[str], int]] = {}
         constrains = isinstance(reason, Constrains)
@@ -207,7 +209,7 @@ class Tree:
                 continue
             possible = union & self.possible(other)
             clash = self._clash(name, subject, other, possible, verb)
-            children = [] if constrains or clash else self._look_at(other, possible)
+            children = [] if constrains or clash else (yield self._look_at(other, possible))
             ending = f", but {clash}" if clash else ""
             nodes.append(Node(subject, clauses, ending, carriers, possible, children=tuple(children)))
         return nodes

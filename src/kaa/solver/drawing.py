@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from kaa.models.match_spec_syntax import name_of
 from kaa.solver.folding import listed
+from kaa.solver.unrolling import Unrolled, unroll
 
 LONGEST_CHAIN = 110
 """Characters of a line to which the next need is still appended."""
@@ -57,17 +58,22 @@ class Node(msgspec.Struct, frozen=True):
 
 def drawn(nodes: Iterable[Node], most: int, asked: Collection[str] = ()) -> list[str]:
     """The lines of a tree, at most so many (but one for each root); `asked` are the names that were asked for."""
-    merged = [merge(node) for node in nodes]
+    merged = [unroll(merge(node)) for node in nodes]
     while count(merged) > most and (deepest := depth(merged)) > 1:
-        merged = list(merge_siblings([close(node, deepest - 1) for node in merged]))
+        # Every level has a line, so more levels than lines are too many in any case.
+        levels = max(1, min(deepest - 1, most))
+        merged = list(merge_siblings([close(node, levels) for node in merged]))
     contested = Counter(name for node in merged for name in {name_of(wanted) for wanted, _ in ends_of(node)})
     contested.update(dict.fromkeys(asked, ASKED))
     return list(lines_of([sharpen(node, contested) for node in merged]))
 
 
-def merge(node: Node) -> Node:
+def merge(node: Node) -> Unrolled[Node]:
     """A tree with the simple needs of one subject in one line, and chains of needs in one line."""
-    children = merge_siblings([merge(child) for child in node.children])
+    merged: list[Node] = []
+    for child in node.children:
+        merged.append((yield merge(child)))
+    children = merge_siblings(merged)
     if len(children) == 1 and not node.ending and children[0].clauses and not node.allows & ~children[0].carriers:
         [child] = children
         joined = replace(
@@ -98,12 +104,21 @@ def merge_siblings(nodes: Sequence[Node]) -> list[Node]:
 
 def count(nodes: Iterable[Node]) -> int:
     """How many lines a tree takes."""
-    return sum(1 + count(node.children) for node in nodes)
+    return sum(1 for _ in walk(nodes))
 
 
 def depth(nodes: Iterable[Node]) -> int:
     """How many levels a tree has."""
-    return max((1 + depth(node.children) for node in nodes), default=0)
+    return max((level for _, level in walk(nodes)), default=0)
+
+
+def walk(nodes: Iterable[Node]) -> Iterator[tuple[Node, int]]:
+    """All nodes of a tree, each before those below it, with their level."""
+    waiting = [(node, 1) for node in nodes][::-1]
+    while waiting:
+        node, level = waiting.pop()
+        yield node, level
+        waiting += [(child, level + 1) for child in reversed(node.children)]
 
 
 def close(node: Node, levels: int) -> Node:
@@ -115,12 +130,11 @@ def close(node: Node, levels: int) -> Node:
 
 def ends_of(node: Node) -> Iterator[tuple[str, str]]:
     """What is wanted at the ends of the branches, and what is said of it."""
-    if node.ends:
-        yield from node.ends
-    elif node.clauses and not node.children:
-        yield node.clauses[-1][1], node.ending
-    for child in node.children:
-        yield from ends_of(child)
+    for one, _ in walk([node]):
+        if one.ends:
+            yield from one.ends
+        elif one.clauses and not one.children:
+            yield one.clauses[-1][1], one.ending
 
 
 def sharpen(node: Node, contested: Mapping[str, int]) -> Node:

@@ -31,7 +31,6 @@ from kaa.solver.candidates import (
 )
 from kaa.solver.ranges import EVERYTHING, Ranges
 
-
 MOST_LOOKED_AT = 12
 """Among so many candidates one build string is looked for in all of them; for more of them there is a table."""
 
