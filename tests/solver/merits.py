@@ -1,8 +1,8 @@
 """What a solution is worth: a list of merits in the order in which kaa wishes for things (docs/design/0002-solver.md).
 
-Python stays as it is, installed packages stay there, what was asked for directly is the best that can be had, other
-installed packages stay as they are. Of two solutions the one is better that is better in the first merit in which they
-differ. Nothing here knows how the solver works.
+Python keeps its minor version, installed packages stay there, what was asked for directly is the best that can be had,
+other installed packages stay as they are, python first. Of two solutions the one is better that is better in the first
+merit in which they differ. Nothing here knows how the solver works.
 """
 
 from __future__ import annotations
@@ -41,15 +41,13 @@ def merits(request: SolveRequest, records: Sequence[RepoDataRecord], ranks: Mapp
     if "python" in before and "python" not in named:
         python, new = before["python"], present.get("python")
         yield Merit("python", "python keeps its minor version", new is not None and minor(new) == minor(python))
-        if not everything:
-            yield Merit("python", "python stays as it is", new == python)
     for name in kept:
         yield Merit(name, "an installed package stays there", name in present)
     updated = {spec.name for spec in request.update}
     for name in named:
         old = None if everything or name in updated else before.get(name)
         yield Merit(name, "a requested package", rank_of(present[name], old, request, ranks))
-    for name in kept:
+    for name in sorted(kept, key=lambda name: name != "python"):
         if not everything:
             yield Merit(name, "an installed package stays as it is", present.get(name) == before[name])
         elif name in held:

@@ -25,6 +25,7 @@ from tests.solver.packages import LINUX, MAIN, OTHER, package, specs
 from tests.solver.validity import Judge, channels_of
 
 NAMES = ("python", "a", "b", "c")
+VERSIONS = {"python": ("1.0", "1.0.2", "2")}
 RANGES = ("", "", "", "", " 1", " 2", " <2", " >=2", " >1,<3", " !=2", " 1|3", " 2.*", " * *_1", " 2 h_*")
 PINNED = (*NAMES, *NAMES, "other::b", "main::a")
 BRACKETS = (
@@ -100,7 +101,7 @@ def records(choose: random.Random) -> tuple[RepoDataRecord, ...]:
             depends = "; ".join(asked(choose) for _ in range(choose.choice((0, 0, 0, 1, 1, 2))))
             constrains = "; ".join(asked(choose) for _ in range(choose.choice((0, 0, 0, 0, 1))))
             record = package(
-                f"{name} {choose.randint(1, 3)} h_{choose.randint(0, 1)}: {depends} / {constrains}",
+                f"{name} {choose.choice(VERSIONS.get(name, '123'))} h_{choose.randint(0, 1)}: {depends} / {constrains}",
                 channel=choose.choice(CHANNELS),
                 track_features=choose.choice(("", "", "", "slow")),
                 extra_depends=choose.choice(({}, {}, {"x": ("b",)}, {"x": ("c >=2", "a[extras=[x]]")})),

@@ -35,6 +35,8 @@ CHANNEL = """
     helper 1: lib
     lib 1
     loner 1
+    patched 2: python >=3.12.5
+    patched 1: python
 """
 
 
@@ -58,6 +60,13 @@ TABLE: list[tuple[str, str, list[str], dict[str, Any], str]] = [
         ["pandas"],
         {},
         "blas-1 numpy-1.26 pandas-2.0 python-3.11.9 tzdata-2025",
+    ),
+    (
+        "python keeps its minor version only, where a request gains by it",
+        SMALL,
+        ["patched"],
+        {},
+        "blas-1 numpy-1.26 patched-2 python-3.12.7 tzdata-2024",
     ),
     (
         "what is asked for is new, the rest is changed if it must be",

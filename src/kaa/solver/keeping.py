@@ -1,8 +1,8 @@
 """The usual change of an environment: something is added, and everything that is there can stay as it is.
 
 Then there is no need to look at any other candidate of what is installed. What comes out is what the whole search would
-choose, too, or it does not count: python is kept first of all, so what is named gets the best candidate that goes with
-that python, or nothing comes of this. There is no conflict, so no wish of the whole search is denied.
+choose, too, or it does not count: python keeps its minor version first of all, so what is named gets the best candidate
+that goes with such a python, or nothing comes of this. There is no conflict, so no wish of the whole search is denied.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Keeping:
         return not any(states & ~found.matching(query_of(spec)) for spec in self.solving.jobs if spec.name == name)
 
     def is_best(self, number: int) -> bool:
-        """Whether the state of a name is the best that goes with this machine and this python, whatever is kept."""
+        """Whether the state of a name is the best that goes with this machine and a python of this minor version."""
         solving, opening, allowed = self.solving, self.opening, self.search.partial.allowed
         states = opening.states(number)
         possible = states.universe & ~ABSENT & ~opening.left_out.get(number, 0)
@@ -76,8 +76,10 @@ class Keeping:
             possible &= ~fact.terms[number]
         for implication in self.search.outgoing[number]:
             target = opening.names[implication.target]
-            if implication.resolved and (target.startswith("__") or self.is_kept_python(target)):
+            if implication.resolved and target.startswith("__"):
                 possible &= ~implication.excluded(allowed[implication.target])
+            elif implication.resolved and self.is_kept_python(target):
+                possible &= ~implication.excluded(solving.same_minor(solving.installed[PYTHON]))
         return solving.preference.best(number, possible) == allowed[number]
 
     def is_kept_python(self, name: str) -> bool:

@@ -2,11 +2,11 @@
 
 Every spec of a request is a fact that has to hold, and everything softer is a list of wishes, tried in order:
 
-    python keeps its version (or, when it is updated along with others, its minor version), unless a job names it
+    python keeps its minor version, unless a job names it
     what is installed stays there, in some version
     what was named is installed: the installed record if that will do, the best candidate for an update
     what is brought up to date besides gets its best candidate
-    everything else that is installed stays as it is
+    everything else that is installed stays as it is, python first
     what is needed besides gets its best candidate, those with the fewest candidates left first
 """
 
@@ -196,9 +196,7 @@ class Solving:
         fresh = {*self.needed, *self.request.refresh, *(self.installed if everything else ())}
         keep = {name: self.installed_state(name) for name in self.installed}
         if PYTHON in keep and PYTHON not in self.named:
-            wishes.append(Wish(number_of(PYTHON), self._same_minor(self.installed[PYTHON])))
-            if PYTHON not in fresh:
-                wishes.append(Wish(number_of(PYTHON), keep[PYTHON]))
+            wishes.append(Wish(number_of(PYTHON), self.same_minor(self.installed[PYTHON])))
         earlier = [name for name in dict.fromkeys(map(name_in, self.held)) if name not in self.named]
         kept = [*earlier, *(name for name in keep if name not in earlier and name not in self.named)]
         wishes += [Wish(number_of(name), self._present(name)) for name in kept]
@@ -207,6 +205,7 @@ class Solving:
                 wishes.append(Wish(number_of(name), keep[name]))
             wishes.append(Wish(number_of(name)))
         wishes += [Wish(number_of(name)) for name in (earlier if everything else kept) if name in fresh]
+        kept.sort(key=lambda name: name != PYTHON)
         wishes += [Wish(number_of(name), keep[name]) for name in kept if name not in fresh]
         self.preference.wish(wishes)
         self.preference.mark_direct(number_of(name) for name in self.direct)
@@ -217,7 +216,7 @@ class Solving:
     def _present(self, name: str) -> int:
         return self.opening.states(self.opening.number_of(name)).universe & ~ABSENT
 
-    def _same_minor(self, python: RepoDataRecord) -> int:
+    def same_minor(self, python: RepoDataRecord) -> int:
         minor = ".".join(python.version.split(".")[:2])
         states = self.opening.states(self.opening.number_of(PYTHON))
         return states.matching(Query("=" + minor, None))
