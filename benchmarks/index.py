@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.measure import Figure, have_rattler, in_turn, run_function, shared_data, show
 from kaa.index.decompress import read_document
 from kaa.index.index import Index, open_index
+from kaa.index.subdir_data import SubdirData
 from kaa.models.channel import ChannelConfig
 from kaa.net.client import HttpClient
 
@@ -61,7 +62,7 @@ def main() -> None:
             shutil.rmtree(cache, ignore_errors=True)
             return run_function(index)
 
-        count = sum(subdir.record_count for subdir in index().subdirs)
+        count = sum(data.record_count for data in index().subdirs if isinstance(data, SubdirData))
         note = f"{count} records, {size / 1e6:.0f} MB of JSON."
         show("Index a channel for the first time", in_turn({"kaa": anew}, rounds=5), note=note)
         contestants = {"kaa": lambda: run_function(index)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import time
 from pathlib import Path
 
@@ -114,6 +115,7 @@ class ShardSource:
         self._entry = CacheEntry(directory, url, "shards")
         self._fetcher = RepodataFetcher(self._entry, client, settings, report, shown, (SHARDS,))
         self._folder = directory / f"{self._entry.name}.shards"
+        self._folder_name = str(self._folder)
 
     # The shard index
 
@@ -239,7 +241,7 @@ class ShardSource:
 
     def has(self, digest: bytes) -> bool:
         """Whether a shard is on this machine."""
-        return bool(digest) and self._path(digest).exists()
+        return bool(digest) and os.access(self._path(digest), os.R_OK)
 
     def find_kept(self) -> dict[str, bytes]:
         """The latest shard of every name that is on this machine."""
@@ -248,8 +250,8 @@ class ShardSource:
             paths = [path for path in self._folder.iterdir() if not path.name.startswith(".")]
             for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns):
                 with contextlib.suppress(DamagedIndex, ValueError), self.open_shard(bytes.fromhex(path.name)) as shard:
-                    if shard.file_names:
-                        found[shard.file_names[0].rsplit("-", 2)[0]] = bytes.fromhex(path.name)
+                    if shard.count:
+                        found[shard.file_name(0).rsplit("-", 2)[0]] = bytes.fromhex(path.name)
         return found
 
     def open_shard(self, digest: bytes) -> ShardFile:
@@ -268,7 +270,7 @@ class ShardSource:
         """Keep a shard on this machine. Raises CacheNotWritable."""
         try:
             self._folder.mkdir(exist_ok=True)
-            misnamed = write_shard_file(self._path(digest), digest, shard)
+            misnamed = write_shard_file(Path(self._path(digest)), digest, shard)
         except OSError as error:
             raise CacheNotWritable(self._folder, error.strerror or str(error)) from error
         for remark in remarks_on(misnamed):
@@ -297,8 +299,8 @@ class ShardSource:
             headers["Cache-Control"] = "no-cache"
         raise ShardInvalid(url, f"its sha256 is {found}, and the shard index says {digest.hex()}")
 
-    def _path(self, digest: bytes) -> Path:
-        return self._folder / digest.hex()
+    def _path(self, digest: bytes) -> str:
+        return f"{self._folder_name}{os.sep}{digest.hex()}"
 
 
 def _is_remembered(state: CacheState) -> bool:

@@ -23,6 +23,7 @@ from zlib import crc32
 import msgspec
 
 from kaa.host.files import write_atomic
+from kaa.index.index_writer import is_unsafe
 from kaa.index.subdir_index import DamagedIndex
 from kaa.models.pattern import Pattern
 from kaa.models.repodata import ChannelRelations, RepoData, RepoDataInfo, ShardIndex
@@ -129,7 +130,7 @@ def write_shard_table(path: Path, key: bytes, index: ShardIndex) -> list[str]:
     unusable = []
     wrong = []
     for name, digest in index.digests():
-        if not _NAME.fullmatch(name):
+        if not (name[:1].isalnum() or name[:1] == "_") or is_unsafe(name):
             unusable.append(name)
             continue
         if digest is None:

@@ -166,9 +166,7 @@ class ShardedData:
 
         def read(digest: bytes) -> RepoDataRecord:
             with self._source.open_shard(digest) as shard:
-                if place >= len(shard.file_names):
-                    raise DamagedIndex(f"{shard.path}: no record {place}")
-                record = self._decode(name, shard.file_names[place], shard.record(place), self._decode_whole)
+                record = self._decode(name, *shard.record(place), self._decode_whole)
             if record is None:
                 raise DamagedIndex(f"{shard.path}: record {place} cannot be read")
             return record
@@ -193,7 +191,7 @@ class ShardedData:
         def read(digest: bytes) -> list[tuple[int, RepoDataRecord]]:
             found: dict[str, tuple[int, RepoDataRecord]] = {}
             with self._source.open_shard(digest) as shard:
-                for place, (file_name, packed) in enumerate(zip(shard.file_names, shard.records(), strict=True)):
+                for place, (file_name, packed) in enumerate(shard.records()):
                     stem = file_name.removesuffix(".conda").removesuffix(".tar.bz2")
                     if stem not in found:
                         record = self._decode(name, file_name, packed, decode)
