@@ -481,3 +481,18 @@ def test_an_extra_is_not_skipped(kaa: Kaa, third: list[str]) -> None:
     kaa.ok("create", "-y", "-n", "env", *third, "tool")
     kaa.ok("install", "-y", "-n", "env", *third, "tool[extras=[cli]]", "-S")
     assert versions(kaa, "env") == "pretty-1 python-3.13 tool-2"
+
+
+# How long it may take
+
+
+def test_the_time_limit_of_a_solve(kaa: Kaa, dated: list[str]) -> None:
+    broken_off = kaa("create", "-n", "t", *dated, "tool", "--solve-timeout", "1e-9", "--json")
+    assert broken_off.code == 1
+    told = broken_off.json()
+    assert told["seconds"] == 1e-9
+    assert "within 1e-09 seconds: 0 choices were made" in told["message"]
+    assert not kaa.environment("t").exists()
+    assert planned(kaa, "create", "-n", "t", *dated, "tool", "--solve-timeout", "0") == "lib-3 tool-2"
+    assert planned(kaa, "create", "-n", "t", *dated, "tool", "--solve-timeout", "600") == "lib-3 tool-2"
+    assert kaa("create", "-n", "t", *dated, "tool", "--solve-timeout", "soon").code != 0

@@ -111,12 +111,12 @@ def pigeons(count: int) -> Iterator[RepoDataRecord]:
 
 
 def diamond(width: int, versions: int, *, meets: bool) -> Iterator[RepoDataRecord]:
-    """Many packages between one on top and one below; they agree on one version of that only, or on none."""
+    """Many packages between one on top and one below, of which the oldest versions alone agree on that, or not even."""
     yield package("top 1: " + "; ".join(f"side{number}" for number in range(width)))
+    yield package("bottom 1")
     for number in range(width):
         for version in range(1, versions + 1):
-            low = 1 if version == 1 else version + number % 7
-            bounds = f"bottom {low}" if version > 1 or meets or number else "bottom 2"
-            yield package(f"side{number} {version}: {bounds}")
-    for version in range(1, versions + 8):
-        yield package(f"bottom {version}")
+            own = (version - 1) * width + number + 2
+            agrees = version == 1 and (meets or number)
+            yield package(f"side{number} {version}: bottom {1 if agrees else own}")
+            yield package(f"bottom {own}")

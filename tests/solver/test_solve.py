@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -331,13 +331,93 @@ def test_the_time_limit_is_kept() -> None:
     assert solve(request, source("a 1"), clock=lambda: 0).records
 
 
-def test_an_interrupt_passes_through() -> None:
-    def clock() -> float:
-        raise KeyboardInterrupt
+QUARREL = """
+    a 3: b; c
+    a 2: b; c
+    a 1
+    b 3: d 1; e
+    b 2: d 1; e
+    c 3: e 1; d
+    c 2: e 1; d
+    d 2: f
+    d 1: e 2
+    e 2: d
+    e 1: d 2
+    f 1
+"""
 
+
+def after(checks: int, error: type[BaseException] | None = None) -> Callable[[], float]:
+    """A clock on which the time is over after so many looks at it, or which raises then."""
+    left = checks
+
+    def clock() -> float:
+        nonlocal left
+        left -= 1
+        if left < 0 and error is not None:
+            raise error
+        return 0.0 if left >= 0 else 100.0
+
+    return clock
+
+
+def test_who_runs_out_of_time_hears_how_far_it_came() -> None:
+    request = SolveRequest(install=specs("a"), options=SolveOptions(time_limit=10), virtual_packages=LINUX)
+    told: list[TimeLimitReached] = []
+    for checks in range(1, 100):
+        try:
+            solve(request, source(QUARREL), clock=after(checks))
+        except TimeLimitReached as error:
+            told.append(error)
+        else:
+            break
+    assert [error.conflicts for error in told] == sorted(error.conflicts for error in told)
+    assert told[0].message.endswith("within 10 seconds: 0 choices were made, none of them in vain so far.")
+    assert told[-1].conflicts >= 1
+    assert set(told[-1].contested) <= set("abcdef")
+    assert told[-1].contested[0] in told[-1].message
+    assert told[-1].contested[0] in told[-1].hints[0]
+    assert "--solve-timeout" in told[-1].hints[1]
+
+
+def test_an_explanation_that_runs_out_of_time_is_what_was_found_until_then() -> None:
+    where = source("a 1: c 1\nb 1: c 2\nc 1\nc 2\nd 1: c 2\ne 1: c")
+    request = SolveRequest(
+        install=specs("e", "a", "b", "d"), options=SolveOptions(time_limit=10), virtual_packages=LINUX
+    )
+    asked: set[tuple[str, ...]] = set()
+    for checks in range(1, 100):
+        try:
+            solve(request, where, clock=after(checks))
+        except TimeLimitReached:
+            assert not asked
+        except Unsolvable as error:
+            asked.add(tuple(error.requests))
+    assert ("a", "b") in asked or ("a", "d") in asked
+    assert all("a" in requests for requests in asked)
+
+
+@pytest.mark.parametrize("checks", [0, 1])
+def test_an_interrupt_passes_through(checks: int) -> None:
     request = SolveRequest(install=specs("a"), options=SolveOptions(time_limit=1))
-    with pytest.raises(KeyboardInterrupt):
-        solve(request, source("a 1"), clock=clock)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        solve(request, source("a 1"), clock=after(checks, KeyboardInterrupt))
+    notes = getattr(caught.value, "__notes__", [])
+    assert len(notes) == (checks > 0)
+    assert all(note.startswith("while looking for packages that go together: 0 choices were made") for note in notes)
+
+
+def test_an_interrupt_of_an_explanation_says_so() -> None:
+    request = SolveRequest(install=specs("a", "b"), options=SolveOptions(time_limit=1))
+    where = source("a 1: c 1\nb 1: c 2\nc 1\nc 2")
+    for checks in range(100):
+        try:
+            solve(request, where, clock=after(checks, KeyboardInterrupt))
+        except KeyboardInterrupt as interrupt:
+            notes = getattr(interrupt, "__notes__", [])
+        except Unsolvable:
+            break
+    assert notes == ["while finding out why there is no set of packages that go together"]
 
 
 def test_a_virtual_package_can_be_asked_for() -> None:

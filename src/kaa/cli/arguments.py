@@ -168,6 +168,13 @@ def add_solving(parser: argparse.ArgumentParser) -> None:
         help="which versions to prefer: the highest, the lowest, or the lowest of the named packages alone",
     )
     group.add_argument(
+        "--solve-timeout",
+        dest="solve_timeout",
+        metavar="SECONDS",
+        default=None,
+        help="give up looking for a solution after so many seconds; 0: never",
+    )
+    group.add_argument(
         "--exclude-newer",
         dest="exclude_newer",
         metavar="WHEN",

@@ -38,8 +38,8 @@ def dispatch(words: Sequence[str]) -> int:
     except KaaError as error:
         report_error(error, as_json=invocation.wants_json(), words=words)
         return error.exit_code
-    except KeyboardInterrupt:
-        report_interrupt(as_json=invocation.wants_json())
+    except KeyboardInterrupt as interrupt:
+        report_interrupt(interrupt, as_json=invocation.wants_json())
         return 1
     except BrokenPipeError:
         raise

@@ -110,12 +110,13 @@ def report_error(error: KaaError, *, as_json: bool, words: Sequence[str] = ()) -
         print(f"\n{error_text(error, words)}\n", file=sys.stderr)
 
 
-def report_interrupt(*, as_json: bool) -> None:
-    """Tell that the user stopped the work (Ctrl-C)."""
+def report_interrupt(interrupt: KeyboardInterrupt, *, as_json: bool) -> None:
+    """Tell that the user stopped the work (Ctrl-C), and what was known by then."""
+    message = " ".join(["interrupted", *getattr(interrupt, "__notes__", ())])
     if as_json:
-        print_json({"error": "KeyboardInterrupt", "exception_name": "KeyboardInterrupt", "message": "interrupted"})
+        print_json({"error": "KeyboardInterrupt", "exception_name": "KeyboardInterrupt", "message": message})
     else:
-        print("\ninterrupted", file=sys.stderr)
+        print(f"\n{message}", file=sys.stderr)
 
 
 def report_crash(error: BaseException, words: Sequence[str], *, as_json: bool) -> None:

@@ -522,6 +522,13 @@ class Config:
         "for and the highest of what that needs.",
         group="Solving",
     )
+    solve_timeout = Option(
+        Number(),
+        0.0,
+        "After how many seconds to give up looking for packages that go together; 0: never. What was found out until "
+        "then is told.",
+        group="Solving",
+    )
     exclude_newer = Option(
         PointInTime(),
         "",

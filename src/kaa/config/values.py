@@ -64,6 +64,7 @@ def solve_options(config: Config, cutoffs: Cutoffs | None = None) -> SolveOption
     return SolveOptions(
         channel_priority=cast(ChannelPriority, config.channel_priority),
         strategy=cast(Strategy, config.solve_strategy),
+        time_limit=config.solve_timeout or None,
         cutoffs=cutoffs or Cutoffs(),
     )
 

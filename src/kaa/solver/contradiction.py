@@ -19,19 +19,24 @@ from kaa.solver.solving import Solving
 FIRST_LEFT_OUT = ("freeze", "history", "update", "install")
 """Where several contradictions are to be had, the one is told that is about what the user just asked for."""
 
+MOST_STEPS = 5000
+"""Decisions and conflicts to find out which facts matter: a few seconds. Hardly any real request takes a hundred."""
+
 
 def smallest_contradiction(
     solving: Solving, proof: Incompatibility, check: Callable[[], None]
 ) -> tuple[Solving, Incompatibility]:
     """The search and the proof of a contradiction of which no fact can be spared.
 
-    When the time of the request is over, it is the smallest that was found until then.
+    When the time of the request is over, or it takes too long, it is the smallest that was found until then.
     """
+    budget = Budget(check)
     needed: list[Requested | Pinned] = []
     undecided = sorted(facts_of(proof), key=lambda fact: FIRST_LEFT_OUT.index(job_of(fact)))
     while undecided:
         fact = undecided.pop(0)
-        attempt = Solving(solving.request, solving.source, check, world=solving.world, only=(*needed, *undecided))
+        only = (*needed, *undecided)
+        attempt = Solving(solving.request, solving.source, budget.check, world=solving.world, only=only)
         try:
             attempt.run()
         except NoSolution as smaller:
@@ -43,6 +48,21 @@ def smallest_contradiction(
         else:
             needed.append(fact)
     return solving, proof
+
+
+class Budget:
+    """A check that lets only so many steps be taken, in all searches together."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self._steps = 0
+
+    def check(self) -> None:
+        """Raise if there was enough."""
+        self._check()
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise TimeLimitReached(0)
 
 
 def job_of(fact: Requested | Pinned) -> str:

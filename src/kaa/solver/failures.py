@@ -17,17 +17,36 @@ from kaa.solver.states import NameStates, Part, Query, query_of
 if TYPE_CHECKING:
     from kaa.solver.explain import Explanation
     from kaa.solver.relaxation import Repair
+    from kaa.solver.search import Effort
 
 
 class TimeLimitReached(KaaError):
-    """The search took longer than it may."""
+    """The search took longer than it may; how far it came, and what it mostly failed at."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, effort: Effort | None = None, contested: Sequence[str] = ()) -> None:
         self.seconds = seconds
+        self.decisions = 0 if effort is None else effort.decisions
+        self.conflicts = 0 if effort is None else effort.conflicts
+        self.contested = tuple(contested)
+        """The packages over which it came to a conflict most often, worst first."""
+        told = "" if effort is None else f": {progress(effort, contested)}"
+        named = listed(self.contested[:2], last="or") if contested else "the most important packages"
         super().__init__(
-            f"No set of packages was found within {seconds:g} seconds.",
-            hints=("ask for versions of the most important packages", "raise the time limit"),
+            f"No set of packages was found within {seconds:g} seconds{told}.",
+            hints=(
+                f"ask for versions of {named}, so that less is left to try",
+                "allow more time with --solve-timeout or solve_timeout (0: no limit)",
+            ),
         )
+
+
+def progress(effort: Effort, contested: Sequence[str]) -> str:
+    """How far a search came, in words."""
+    told = f"{effort.decisions} {'choice was' if effort.decisions == 1 else 'choices were'} made"
+    if not effort.conflicts:
+        return f"{told}, none of them in vain so far"
+    led = f"{effort.conflicts} {'time' if effort.conflicts == 1 else 'times'} they led to a contradiction"
+    return f"{told}, and {led}" + (f", mostly over {listed(contested)}" if contested else "")
 
 
 class Unsolvable(KaaError):

@@ -6,7 +6,7 @@ and which state to try first, it asks of its `Rules`.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -30,7 +30,10 @@ class Rules(Protocol):
         """
 
     def check(self) -> None:
-        """Raise if the search is to end; called at every decision and every conflict."""
+        """Raise if the search is to end; called at every decision and conflict, and when many names are opened."""
+
+
+OPENINGS_PER_CHECK = 64
 
 
 class Effort(msgspec.Struct):
@@ -59,6 +62,8 @@ class Search:
     def __init__(self) -> None:
         self.partial = PartialSolution()
         self.effort = Effort()
+        self.disputes: Counter[int] = Counter()
+        """For every name how many lessons are about it."""
         self.opened: list[int] = []
         """For every name the states whose implications are known."""
         self.outgoing: list[list[Implication]] = []
@@ -170,6 +175,7 @@ class Search:
         lesson = analyze(self.partial, conflict)
         if lesson.name < 0:
             raise NoSolution(lesson.learnt)
+        self.disputes.update(lesson.learnt.terms)
         while self._queue:
             self._queued[self._queue.pop()] = False
         for name in self.partial.backjump(lesson.level):
@@ -215,7 +221,10 @@ class Search:
         self._wanted.clear()
         if not needed and not wanted:
             return False
+        before = self.effort.openings
         self.effort.openings += len(needed)
+        if before // OPENINGS_PER_CHECK != self.effort.openings // OPENINGS_PER_CHECK:
+            rules.check()
         rules.open(self, needed, wanted)
         for name in needed:
             opened[name] |= allowed[name]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from kaa.models.graph import RecordGraph
 from kaa.solver.candidates import CandidateSource
-from kaa.solver.failures import PackagesNotFound, TimeLimitReached, Unsolvable, name_in
+from kaa.solver.failures import PackagesNotFound, TimeLimitReached, Unsolvable, name_in, progress
 from kaa.solver.keeping import may_keep, solve_keeping
 from kaa.solver.removal import needed_by, remaining, select_installed
 from kaa.solver.request import SolveRequest
@@ -60,16 +60,34 @@ def solve_any(
         return solve_without_dependencies(request, source, clock, repair_seconds)
     check = stopwatch(request, clock)
     solving = Solving(request, source, check)
-    kept = solve_keeping(solving) if may_keep(request) else None
-    if kept is None and may_keep(request):
-        solving = Solving(request, source, check, world=solving.world)
+    kept = None
+    if may_keep(request):
+        with telling_progress(solving):
+            kept = solve_keeping(solving)
+        if kept is None:
+            solving = Solving(request, source, check, world=solving.world)
     try:
-        solution = kept or solving.solve()
+        with telling_progress(solving):
+            solution = kept or solving.solve()
     except (NoSolution, PackagesNotFound) as error:
         raise failure_of(solving, error, check, clock, repair_seconds) from None
     if request.update_deps:
         solution = with_dependencies_updated(solving, solution, check)
     return without_requested(request, solution) if request.only_deps else solution
+
+
+@contextlib.contextmanager
+def telling_progress(solving: Solving) -> Iterator[None]:
+    """A search that is broken off tells how far it came."""
+    try:
+        yield
+    except TimeLimitReached as error:
+        raise TimeLimitReached(error.seconds, solving.search.effort, solving.contested()) from None
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(
+            f"while looking for packages that go together: {progress(solving.search.effort, solving.contested())}"
+        )
+        raise
 
 
 def with_dependencies_updated(solving: Solving, solution: Solution, check: Callable[[], None]) -> Solution:
@@ -158,7 +176,11 @@ def failure_of(
     """What to raise when a search ended without a solution; what can tell that is loaded only now."""
     from kaa.solver import advice  # noqa: PLC0415
 
-    return advice.failure_of(solving, error, check, clock=clock, repair_seconds=repair_seconds)
+    try:
+        return advice.failure_of(solving, error, check, clock=clock, repair_seconds=repair_seconds)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note("while finding out why there is no set of packages that go together")
+        raise
 
 
 def stopwatch(request: SolveRequest, clock: Callable[[], float] | None) -> Callable[[], None]:

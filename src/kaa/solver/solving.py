@@ -28,6 +28,8 @@ from kaa.solver.request import SolveRequest
 from kaa.solver.solution import Solution, Why
 from kaa.solver.states import Query, query_of
 
+MOST_CONTESTED = 3
+
 
 class Solving:
     """One search for one request."""
@@ -91,6 +93,14 @@ class Solving:
         """Search; raises NoSolution or PackagesNotFound."""
         self._ask()
         self.search.run(self.preference)
+
+    def contested(self) -> list[str]:
+        """The packages over which it came to a conflict most often."""
+        disputes = self.search.disputes
+        names = self.opening.names
+        packages = [number for number in disputes if self.opening.is_package(number)]
+        worst = sorted(packages, key=lambda number: (-disputes[number], names[number]))
+        return [names[number] for number in worst[:MOST_CONTESTED]]
 
     # What has to hold
 
