@@ -113,7 +113,13 @@ def add_channels(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     flag(group, "--repodata-use-zst", option="repodata_use_zst", help=argparse.SUPPRESS)
     flag(group, "--no-repodata-use-zst", option="repodata_use_zst", value=False, help=argparse.SUPPRESS)
     flag(group, "--repodata-use-shards", option="repodata_use_shards", help=argparse.SUPPRESS)
-    flag(group, "--no-repodata-use-shards", option="repodata_use_shards", value=False, help=argparse.SUPPRESS)
+    flag(
+        group,
+        "--no-repodata-use-shards",
+        option="repodata_use_shards",
+        value=False,
+        help="read whole lists of packages, also where a channel offers them in shards",
+    )
     ignored(group, "--use-local")
     ignored(group, "--repodata-fn", nargs=None)
     ignored(group, "--experimental", nargs=None)
