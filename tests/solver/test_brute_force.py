@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterable
 
 import msgspec
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -164,6 +165,12 @@ def check(world: World) -> bool:
 @settings(max_examples=500)
 def test_the_answer_is_right(world: World) -> None:
     event(f"solvable: {check(world)}")
+
+
+@pytest.mark.slow
+def test_the_answer_is_right_in_thousands_of_worlds() -> None:
+    solvable = sum(check(world_of(random.Random(seed))) for seed in range(6000))
+    assert solvable > 1500
 
 
 @given(worlds, st.randoms(use_true_random=False))

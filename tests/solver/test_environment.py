@@ -37,6 +37,11 @@ CHANNEL = """
     loner 1
     patched 2: python >=3.12.5
     patched 1: python
+    either 1: way
+    way 2: app >=2
+    way 1: python >=3.12.5
+    app 2
+    app 1
 """
 
 
@@ -67,6 +72,13 @@ TABLE: list[tuple[str, str, list[str], dict[str, Any], str]] = [
         ["patched"],
         {},
         "blas-1 numpy-1.26 patched-2 python-3.12.7 tzdata-2024",
+    ),
+    (
+        "and of all that may change it is the last",
+        "python-3.12.1 app-1",
+        ["either"],
+        {},
+        "app-2 either-1 python-3.12.1 way-2",
     ),
     (
         "what is asked for is new, the rest is changed if it must be",
