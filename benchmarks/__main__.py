@@ -6,7 +6,7 @@ import importlib
 import subprocess
 import sys
 
-NAMES = ["start_up", "parse", "index", "solve", "scale", "shards", "extract", "link", "create"]
+NAMES = ["start_up", "parse", "index", "solve", "random_solves", "scale", "shards", "extract", "link", "create"]
 
 
 def main() -> None:

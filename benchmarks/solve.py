@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 from benchmarks.measure import Figure, have_rattler, in_turn, run_function, shared_data, show
 from benchmarks.worlds import open_folder
 from kaa.index.index import Index
 from kaa.models.match_spec import MatchSpec
+from kaa.models.record import RepoDataRecord
 from kaa.models.virtual_package import VirtualPackage
+from kaa.solver.failures import PackagesNotFound, Unsolvable
 from kaa.solver.request import SolveRequest
 from kaa.solver.solve import solve
 
-REQUESTS = [
-    "python=3.12 numpy pandas",
-    "python numpy pandas scipy scikit-learn matplotlib jupyterlab",
-    "gdal geopandas xarray dask python=3.11",
-    "r-base",
-    "pytorch",
-]
+MANY = "python numpy pandas scipy scikit-learn matplotlib jupyterlab"
+REQUESTS = ["python=3.12 numpy pandas", MANY, "gdal geopandas xarray dask python=3.11", "r-base", "pytorch"]
+UNSOLVABLE = ["python=3.13 numpy=1.26 pandas<2.2", "pytorch python=3.9 numpy"]
+ONE_MORE = "polars"
 VIRTUAL = (
     VirtualPackage("__archspec", "1", "x86_64_v3"),
     VirtualPackage("__glibc", "2.36"),
@@ -30,14 +31,25 @@ VIRTUAL = (
 )
 
 
-def ours(index: Index, request: str) -> Figure:
-    specs = tuple(MatchSpec.parse(text) for text in request.split())
-    return run_function(lambda: solve(SolveRequest(install=specs, virtual_packages=VIRTUAL), index))
+def ours(index: Index, wanted: Sequence[str], installed: Sequence[RepoDataRecord] = ()) -> tuple[RepoDataRecord, ...]:
+    """What kaa chooses; nothing when there is no solution."""
+    specs = tuple(MatchSpec.parse(text, lenient=True) for text in wanted)
+    request = SolveRequest(install=specs, installed=tuple(installed), virtual_packages=VIRTUAL)
+    try:
+        return solve(request, index).records
+    except (Unsolvable, PackagesNotFound):
+        return ()
 
 
-def theirs(folder: Path) -> Callable[[str], Figure]:
+class Peer(Protocol):
+    def __call__(self, wanted: Sequence[str], installed: Sequence[Any] = ()) -> Sequence[Any]:
+        """What is chosen; nothing when there is no solution."""
+
+
+def theirs(folder: Path, runner: asyncio.Runner) -> Peer:
     """py-rattler with its records read lazily, as it does best."""
     import rattler
+    from rattler.exceptions import SolverError
 
     channel = rattler.Channel(folder.as_uri())
     sparse = [
@@ -50,19 +62,28 @@ def theirs(folder: Path) -> Callable[[str], Figure]:
         for v in VIRTUAL
     ]
 
-    def run(request: str) -> Figure:
-        solving = rattler.solve_with_sparse_repodata(
-            specs=[rattler.MatchSpec(text) for text in request.split()],
+    async def ask(wanted: Sequence[str], installed: Sequence[Any]) -> Sequence[Any]:
+        return await rattler.solve_with_sparse_repodata(
+            specs=[rattler.MatchSpec(text, strict=False) for text in wanted],
             sparse_repodata=sparse,
+            locked_packages=list(installed),
             virtual_packages=virtual,
         )
-        return run_function(lambda: asyncio.run(_wait(solving)))
+
+    def run(wanted: Sequence[str], installed: Sequence[Any] = ()) -> Sequence[Any]:
+        try:
+            return runner.run(ask(wanted, installed))
+        except SolverError:
+            return ()
 
     return run
 
 
-async def _wait(solving: object) -> object:
-    return await solving  # type: ignore[misc]
+def compare(title: str, mine: Callable[[], object], other: Callable[[], object] | None) -> None:
+    contestants: dict[str, Callable[[], Figure]] = {"kaa": functools.partial(run_function, mine)}
+    if other is not None:
+        contestants["py-rattler"] = functools.partial(run_function, other)
+    show(title, in_turn(contestants))
 
 
 def main() -> None:
@@ -70,11 +91,25 @@ def main() -> None:
     if data is None:
         print("\nsolve: skipped, the conda-forge records are not here")
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         world = open_folder(data / "conda-forge-slice", Path(folder))
-        peer = theirs(world.folder) if have_rattler() else None
-        for request in REQUESTS:
-            contestants: dict[str, Callable[[], Figure]] = {"kaa": lambda request=request: ours(world.index, request)}
-            if peer is not None:
-                contestants["py-rattler"] = lambda request=request: peer(request)
-            show(f"Solve {request}", in_turn(contestants))
+        index = world.index
+        peer = theirs(world.folder, runner) if have_rattler() else None
+        for request in (*REQUESTS, *UNSOLVABLE):
+            wanted = request.split()
+            solvable = bool(ours(index, wanted))
+            assert solvable == (request in REQUESTS)
+            title = f"Solve {request}" if solvable else f"Find {request} unsolvable, and say why"
+            compare(title, functools.partial(ours, index, wanted), functools.partial(peer, wanted) if peer else None)
+        before = ours(index, MANY.split())
+        # py-rattler keeps only what a spec asks for, or what that needs.
+        locked = peer(MANY.split()) if peer else ()
+        compare(
+            f"Add {ONE_MORE} to {len(before)} packages",
+            functools.partial(ours, index, [ONE_MORE], before),
+            functools.partial(peer, [ONE_MORE, *MANY.split()], locked) if peer else None,
+        )
+
+
+if __name__ == "__main__":
+    main()
