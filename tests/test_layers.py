@@ -49,7 +49,8 @@ LAZY_IMPORTS = {
     # module → first-party modules that it imports inside a function, for start-up time
     "kaa.cli.main": "the one command that was asked for",
     "kaa": "public names on first use",
-    "kaa.api.environments": "writing a problem file, where somebody asks for one",
+    "kaa.index.subdir_source": "reading a document and making its index, when it is new",
+    "kaa.index.shard_source": "unpacking and writing, when something was fetched",
     "kaa.net.client": "urllib3 and ssl, when the first request really goes out",
     "kaa.solver.solve": "explanations and repairs, when there is no solution",
     "kaa.package_cache.fetch": "downloads, archives and their libraries, when a package is missing",

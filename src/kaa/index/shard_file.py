@@ -1,7 +1,7 @@
 """The records of one shard on disk, unpacked, so that one record can be read without decoding any other.
 
 A shard never changes: it is called by the sha256 of what the server sent. Layout (little-endian), written by
-`write_shard_file`:
+`kaa.index.shard_writer`:
 
     header      magic, format version, sha256 of the shard, number of records, length of the directory, checksum of the
                 directory, checksum of the header
@@ -13,73 +13,22 @@ What does not hold together is a DamagedIndex; its owner fetches the shard again
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from zlib import crc32
 
-import msgspec
-
-from kaa.index.index_writer import is_unsafe
 from kaa.index.subdir_index import DamagedIndex
-from kaa.models.repodata import Buffer, Shard
+from kaa.models.repodata import Buffer
 
 MAGIC = b"kaarecs\n"
 FORMAT = 1
 HEADER = struct.Struct("<8sI32sIIII")
 PLACE = struct.Struct("<IIII")
 """Of a record: its offset behind the directory, its length and checksum, and where its name ends among the names."""
-_CRC = struct.Struct("<I")
+CRC = struct.Struct("<I")
 _FIRST_READ = 1 << 14
 """Enough for the directories of nearly all shards."""
-
-
-def write_shard_file(path: Path, digest: bytes, shard: Shard) -> list[str]:
-    """Write the records of a shard, without those that it lists as removed, under a temporary name first.
-
-    Returns the file names that cannot be used; their records are left out.
-    """
-    removed = frozenset(shard.removed)
-    records: dict[str, msgspec.Raw] = {}
-    misnamed: list[str] = []
-    for section in shard.sections():
-        for key, packed in section.records.items():
-            file_name = key if section.has_extension else f"{key}.{section.extension}"
-            if is_unsafe(file_name):
-                misnamed.append(file_name)
-            elif file_name not in removed:
-                records.setdefault(file_name, packed)
-    places = []
-    offset = name_end = 0
-    for file_name, packed in records.items():
-        name_end += len(file_name)
-        places.append(PLACE.pack(offset, len(packed), crc32(packed), name_end))
-        offset += len(packed)
-    directory = b"".join([*places, "".join(records).encode("ascii")])
-    header = HEADER.pack(MAGIC, FORMAT, digest, len(records), len(directory), crc32(directory), 0)[: -_CRC.size]
-    _write(path, b"".join([header, _CRC.pack(crc32(header)), directory, *records.values()]))
-    return misnamed
-
-
-def _write(path: Path, content: bytes) -> None:
-    """As `kaa.host.files.write_atomic`, with half of its system calls: a first solve writes hundreds of these."""
-    temporary = f"{path.parent}{os.sep}.{path.name[:16]}.{os.urandom(6).hex()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o666)
-    try:
-        try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(descriptor, view) :]
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, path)  # noqa: PTH105 - a Path costs as much again
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108
-        raise
 
 
 class ShardFile:
@@ -139,7 +88,7 @@ class ShardFile:
         magic, version, found, self.count, length, directory_crc, header_crc = HEADER.unpack_from(self._begin)
         if magic != MAGIC or version != FORMAT or found != digest:
             raise DamagedIndex(f"{self.path}: another format or another shard")
-        if crc32(self._begin[: HEADER.size - _CRC.size]) != header_crc:
+        if crc32(self._begin[: HEADER.size - CRC.size]) != header_crc:
             raise DamagedIndex(f"{self.path}: damaged header")
         self._directory = self._read(HEADER.size, length)
         if crc32(self._directory) != directory_crc:

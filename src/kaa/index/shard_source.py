@@ -17,9 +17,7 @@ import msgspec
 
 from kaa.errors import KaaError
 from kaa.events import Note, Reporter
-from kaa.index.decompress import read_document, unpack
 from kaa.index.fetch import (
-    LARGEST_SHARD_INDEX,
     NOT_THERE,
     SHARDS,
     ChannelUnreachable,
@@ -27,18 +25,17 @@ from kaa.index.fetch import (
     RepodataFetcher,
     is_fresh,
 )
-from kaa.index.index_writer import remarks_on
 from kaa.index.kept_columns import KeptColumns
 from kaa.index.repodata_cache import ALTERNATIVE_SECONDS, CacheEntry, CacheNotWritable, CacheState
-from kaa.index.shard_file import ShardFile, write_shard_file
-from kaa.index.shard_table import FORMAT, ShardTable, table_key, write_shard_table
+from kaa.index.shard_file import ShardFile
+from kaa.index.shard_table import FORMAT, ShardTable, table_key
 from kaa.index.subdir_index import DamagedIndex
-from kaa.models.repodata import RepodataInvalid, Shard, packages_url, parse_shard, parse_shard_index, shards_url
+from kaa.models.repodata import RepodataInvalid, Shard, shards_url
 from kaa.net.client import BodyTooLarge, HttpClient, HttpStatusError
 from kaa.net.transport import HostUnreachable, IncompleteBody
 
-LARGEST_SHARD = 64 << 20
-"""No shard may unpack to more than this; the largest of conda-forge has 3 MB."""
+LARGEST_DOWNLOAD = 64 << 20
+"""No shard may be larger than this as it is served."""
 STALE_SECONDS = 30 * 24 * 3600.0
 """How long a shard stays here that the shard index lists no longer: offline runs may still use it."""
 _REFUSED = NOT_THERE | {400, 405, 406, 501}
@@ -213,11 +210,9 @@ class ShardSource:
 
     def _accept(self, document: Path, source: str, content: str) -> None:
         """Make the table of a shard index. Raises RepodataInvalid."""
-        index = parse_shard_index(read_document(document, source, largest=LARGEST_SHARD_INDEX), source)
-        if index.info.subdir and index.info.subdir != self._subdir:
-            raise RepodataInvalid(source, f"it is for the subdir {index.info.subdir!a}, not for {self._subdir}")
-        packages_url(self.url, index.info.base_url)
-        shards_url(self.url, index.info.shards_base_url)
+        from kaa.index.shard_writer import read_shard_index, write_shard_table  # noqa: PLC0415
+
+        index = read_shard_index(document, source, self.url, self._subdir)
         for remark in write_shard_table(self._entry.index_path(content), self._key(content), index):
             self._report(Note(f"{self.shown}: {remark}"))
 
@@ -263,17 +258,21 @@ class ShardSource:
 
         Raises ShardNotServed, ShardInvalid, and what the client raises.
         """
+        from kaa.index.shard_writer import unpack_shard  # noqa: PLC0415
+
         url = f"{shards_url(self.url, table.facts.shards_base_url)}/{digest.hex()}{_EXTENSION}"
-        return parse_shard(unpack(self._download(url, name, digest), url, largest=LARGEST_SHARD), url)
+        return unpack_shard(self._download(url, name, digest), url)
 
     def keep(self, digest: bytes, shard: Shard) -> None:
         """Keep a shard on this machine. Raises CacheNotWritable."""
+        from kaa.index.shard_writer import write_shard_file  # noqa: PLC0415
+
         try:
             self._folder.mkdir(exist_ok=True)
-            misnamed = write_shard_file(Path(self._path(digest)), digest, shard)
+            remarks = write_shard_file(Path(self._path(digest)), digest, shard)
         except OSError as error:
             raise CacheNotWritable(self._folder, error.strerror or str(error)) from error
-        for remark in remarks_on(misnamed):
+        for remark in remarks:
             self._report(Note(f"{self.shown}: {remark}"))
 
     def _download(self, url: str, name: str, digest: bytes) -> bytes:
@@ -282,7 +281,7 @@ class ShardSource:
         found = ""
         for _ in range(2):
             try:
-                document = self._client.get(url, headers=headers, limit=LARGEST_SHARD)
+                document = self._client.get(url, headers=headers, limit=LARGEST_DOWNLOAD)
             except HttpStatusError as error:
                 if error.status in NOT_THERE:
                     raise ShardNotServed(self.shown, name, url) from error

@@ -1,6 +1,6 @@
 """The shard index of one channel subdir (CEP 16) as a file that is mapped: the sha256 of a name's shard without more.
 
-Layout, written by `write_shard_table` in this machine's byte order:
+Layout, written by `kaa.index.shard_writer` in this machine's byte order:
 
     header   magic, format version, key of the source, number of names, end of the names, checksums of body and header
     body     the checksums of the names, sorted, and whose they are; the shards' sha256, by name; where each name ends;
@@ -14,7 +14,6 @@ from __future__ import annotations
 import mmap
 import struct
 import sys
-from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,22 +21,19 @@ from zlib import crc32
 
 import msgspec
 
-from kaa.host.files import write_atomic
-from kaa.index.index_writer import is_unsafe
 from kaa.index.subdir_index import DamagedIndex
 from kaa.models.pattern import Pattern
-from kaa.models.repodata import ChannelRelations, RepoData, RepoDataInfo, ShardIndex
+from kaa.models.repodata import ChannelRelations
 
 MAGIC = b"kaashard"
 FORMAT = 1
 HEADER = struct.Struct("=8sI32sIQQII")
 """Magic, format, key, number of names, end of the names, end of the file, checksums of body and of header."""
-_CRC = struct.Struct("=I")
-_DIGEST = 32
-_NONE = bytes(_DIGEST)
+CRC = struct.Struct("=I")
+DIGEST = 32
+NO_DIGEST = bytes(DIGEST)
 """In place of a sha256: the index lists something else for that name."""
 _NAME = Pattern(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]*")
-_SHOWN = 5
 
 
 class ShardFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +61,7 @@ class ShardTable:
         self.count, names_end = _check(view, path, key)
         checksums = HEADER.size
         digests = checksums + 8 * self.count
-        ends = digests + _DIGEST * self.count
+        ends = digests + DIGEST * self.count
         names = ends + 4 * self.count
         hashes = view[checksums:digests].cast("I")
         self._hashes, self._hashed = hashes[: self.count], hashes[self.count :]
@@ -89,13 +85,13 @@ class ShardTable:
         number = self._find_number(name)
         if number is None:
             return None
-        digest = bytes(self._digests[number * _DIGEST : (number + 1) * _DIGEST])
-        return b"" if digest == _NONE else digest
+        digest = bytes(self._digests[number * DIGEST : (number + 1) * DIGEST])
+        return b"" if digest == NO_DIGEST else digest
 
     def digests(self) -> Iterator[bytes]:
         """The sha256 of every shard."""
-        for start in range(0, len(self._digests), _DIGEST):
-            yield bytes(self._digests[start : start + _DIGEST])
+        for start in range(0, len(self._digests), DIGEST):
+            yield bytes(self._digests[start : start + DIGEST])
 
     def _find_number(self, name: str) -> int | None:
         wanted = name.encode()
@@ -117,63 +113,11 @@ def _check(view: memoryview, path: Path, key: bytes) -> tuple[int, int]:
     magic, version, found, count, names_end, size, body_crc, header_crc = HEADER.unpack_from(view)
     if magic != MAGIC or version != FORMAT or found != key:
         raise DamagedIndex(f"{path}: another format or another source")
-    if crc32(view[: HEADER.size - _CRC.size]) != header_crc:
+    if crc32(view[: HEADER.size - CRC.size]) != header_crc:
         raise DamagedIndex(f"{path}: damaged header")
     if size != len(view) or crc32(view[HEADER.size :]) != body_crc:
         raise DamagedIndex(f"{path}: damaged")
     return count, names_end
-
-
-def write_shard_table(path: Path, key: bytes, index: ShardIndex) -> list[str]:
-    """Write the table of a shard index; returns what there is to say of it, in words."""
-    digests = {}
-    unusable = []
-    wrong = []
-    for name, digest in index.digests():
-        if not (name[:1].isalnum() or name[:1] == "_") or is_unsafe(name):
-            unusable.append(name)
-            continue
-        if digest is None:
-            wrong.append(name)
-        digests[name] = digest or _NONE
-    names = sorted(digests)
-    hashed = sorted((crc32(name.encode()), number) for number, name in enumerate(names))
-    hashes = array("I", [pair[0] for pair in hashed] + [pair[1] for pair in hashed])
-    ends = array("I")
-    end = 0
-    for name in names:
-        end += len(name) + 1
-        ends.append(end)
-    info = index.info
-    facts = ShardFacts(
-        base_url=info.base_url, shards_base_url=info.shards_base_url, channel_relations=info.channel_relations
-    )
-    listed = b"".join(
-        [
-            hashes.tobytes(),
-            b"".join(map(digests.__getitem__, names)),
-            ends.tobytes(),
-            "".join(f"{name}\n" for name in names).encode("ascii"),
-        ]
-    )
-    body = listed + msgspec.json.encode(facts)
-    size = HEADER.size + len(body)
-    header = HEADER.pack(MAGIC, FORMAT, key, len(names), HEADER.size + len(listed), size, crc32(body), 0)
-    header = header[: -_CRC.size]
-    write_atomic(path, header + _CRC.pack(crc32(header)) + body)
-    return [*_remarks("these cannot be names of packages", unusable), *_remarks("no sha256 is listed for", wrong)] + [
-        f"left out: {f'{count} packages' if count else 'packages'} in {what}, which this kaa cannot use"
-        for what, count in sorted(
-            RepoData(info=RepoDataInfo(repodata_revisions=info.repodata_revisions)).unusable().items()
-        )
-    ]
-
-
-def _remarks(what: str, names: Sequence[str]) -> list[str]:
-    if not names:
-        return []
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return [f"{what}: {', '.join(map(ascii, names[:_SHOWN]))}{more}"]
 
 
 def table_key(url: str, content: str) -> str:
