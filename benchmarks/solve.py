@@ -63,12 +63,13 @@ def theirs(folder: Path, runner: asyncio.Runner) -> Peer:
     ]
 
     async def ask(wanted: Sequence[str], installed: Sequence[Any]) -> Sequence[Any]:
-        return await rattler.solve_with_sparse_repodata(
+        chosen: Sequence[Any] = await rattler.solve_with_sparse_repodata(
             specs=[rattler.MatchSpec(text, strict=False) for text in wanted],
             sparse_repodata=sparse,
             locked_packages=list(installed),
             virtual_packages=virtual,
         )
+        return chosen
 
     def run(wanted: Sequence[str], installed: Sequence[Any] = ()) -> Sequence[Any]:
         try:

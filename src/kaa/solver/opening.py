@@ -329,20 +329,28 @@ class Opening:
             if not rows:
                 return
         implication = asked.implication
+        search = self.search
         if implication is None:
-            target = self.number_of(asked.name)
+            name = asked.name
+            target = self.number_of(name)
             if target == number:
                 self._imply_itself(number, asked.constrains, rows)
                 return
-            implication = asked.implication = self._implication(number, target, asked.constrains)
-        if implication.resolved:
-            found = self._rows(implication, self.states(implication.target), rows)
+            if self._states[target] is None and name.startswith("__"):
+                # The machine is there from the start, whether anybody needs to know or not.
+                self._load(target)
+            reason = (Constrains if asked.constrains else Depends)(self.names[number], name)
+            implication = asked.implication = Implication(number, target, reason, demanding=not asked.constrains)
+            search.add_implication(implication)
+        states = self._states[implication.target]
+        if states is not None:
+            found = self._rows(implication, states, rows)
             if implication.rows:
-                for states, allows in found:
-                    implication.add(states, allows)
+                for carriers, allows in found:
+                    implication.add(carriers, allows)
             else:
                 implication.resolve(found)
-            self.search.fresh.append(implication)
+            search.fresh.append(implication)
             return
         covered = implication.covered
         for row in rows:
@@ -350,19 +358,8 @@ class Opening:
         implication.covered = covered
         postponed = self._postponed.get(implication)
         self._postponed[implication] = rows if postponed is None else postponed + rows
-        if implication.demanding and not self.search.partial.allowed[number] & ~covered:
-            self.search.want(implication.target)
-
-    def _implication(self, number: int, target: int, constrains: bool) -> Implication:
-        if self._states[target] is None and self.names[target].startswith("__"):
-            # The machine is there from the start, whether anybody needs to know or not.
-            self._load(target)
-        kind = Constrains if constrains else Depends
-        reason = kind(self.names[number], self.names[target])
-        implication = Implication(number, target, reason, demanding=not constrains)
-        implication.resolved = self._states[target] is not None
-        self.search.add_implication(implication)
-        return implication
+        if implication.demanding and not search.partial.allowed[number] & ~covered:
+            search.want(implication.target)
 
     def _imply_itself(self, number: int, constrains: bool, rows: list[Row]) -> None:
         """A package that asks for something of its own name: what does not meet it is impossible."""

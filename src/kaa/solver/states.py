@@ -282,6 +282,16 @@ class Part:
         """The position of one state."""
         return state.bit_length() - self.shift - 2
 
+    def versions(self, states: int) -> list[Version]:
+        """The versions of those of the states that belong to this part."""
+        mine = (states & self.mask) >> (self.shift + 1)
+        starts = self._starts
+        return [
+            Version(text)
+            for run, text in enumerate(self._version_texts())
+            if mine >> starts[run] & ((1 << (starts[run + 1] - starts[run])) - 1)
+        ]
+
     def version_at(self, position: int) -> Version:
         """The version of a candidate."""
         return Version(self._version_texts()[bisect_right(self._starts, position) - 1])
@@ -433,10 +443,7 @@ class NameStates:
 
     def versions(self, states: int) -> list[Version]:
         """The distinct versions of the states, highest first."""
-        found: dict[Version, None] = {}
-        for part in self.parts:
-            for position in part.positions(states):
-                found[part.version_at(position)] = None
+        found = {version for part in self.parts for version in part.versions(states)}
         return sorted(found, reverse=True)
 
 
