@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kaa.models.version import InvalidVersion, Version
 from kaa.models.version_spec import InvalidVersionSpec, VersionSpec
-from kaa.solver.ranges import Ranges, pack_key, pack_number
+from kaa.solver.ranges import Ranges, pack_key, pack_number, pack_version
 
 VERSIONS = """
 1.1dev1 1.1_ 1.1a1 1.1b1 1.1rc1 1.1.dev1 1.1.a1 1.1 1.1.0 1.1.post1 1.1.1dev1 1.1.1 1.1post1 1.2 v1.0 0 0.1
@@ -67,3 +67,23 @@ def test_a_packed_range_holds_what_the_range_holds(text: str) -> None:
     for version in map(Version, VERSIONS.split()):
         inside = sum(bound <= pack_key(version.key) for bound in bounds) % 2 == 1
         assert inside == spec.matches(version), version
+
+
+@given(
+    st.lists(st.sampled_from(["0", "00", "1", "01", "7", "84", "85", "86", "255", "2023", "999999999", "2147483647"]))
+)
+def test_versions_of_numbers_are_packed_without_parsing(parts: list[str]) -> None:
+    text = ".".join(parts) or "0"
+    known: dict[str, bytes] = {}
+    for _ in range(2):
+        assert pack_version(text, known) == pack_key(Version(text).key)
+
+
+@pytest.mark.parametrize("text", ["1.0a1", "1!2.0", "1.0+3", "1_0", "2-1", "1.1.1w", "1.0_", "1.0.post1", "0.0.dev3"])
+def test_other_versions_are_packed_as_well(text: str) -> None:
+    assert pack_version(text, {}) == pack_key(Version(text).key)
+
+
+def test_a_number_that_no_version_may_hold_is_not_packed() -> None:
+    with pytest.raises(InvalidVersion):
+        pack_version("1.99999999999999999999", {})

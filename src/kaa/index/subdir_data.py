@@ -15,6 +15,7 @@ from kaa.models.channel import Channel
 from kaa.models.record import RepoDataRecord
 from kaa.models.repodata import Buffer, ChannelRelations, RepodataInvalid, decode_record, packages_url
 from kaa.solver.candidates import Columns, columns_of, decode_numbers
+from kaa.solver.ranges import Ranges
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ class SubdirData:
         self._report = reporter
         self._new_columns: dict[str, NameColumns] = {}
         self._noted: set[str] = set()
+        self._ranges = Ranges()
 
     @property
     def record_count(self) -> int:
@@ -92,7 +94,7 @@ class SubdirData:
         found = self._new_columns.get(name) or self._opened.columns.find(name)
         if found is None:
             readable = self._guarded(lambda: self._readable_records(name))
-            columns = columns_of([record for _, record in readable])
+            columns = columns_of([record for _, record in readable], self._ranges)
             found = self._new_columns[name] = NameColumns(columns, [place for place, _ in readable])
         return found
 

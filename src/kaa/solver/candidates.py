@@ -25,8 +25,8 @@ import msgspec
 from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
-from kaa.models.version import InvalidVersion, Version
-from kaa.solver.ranges import EVERYTHING, Ranges, pack_key
+from kaa.models.version import InvalidVersion
+from kaa.solver.ranges import EVERYTHING, Ranges, pack_version
 
 COLUMNS_VERSION = 5
 """Of the layout of `Columns`: what was stored with another number is made anew."""
@@ -290,30 +290,39 @@ def pack_versions(texts: Collection[str]) -> tuple[dict[str, bytes], dict[str, s
     """The sort key of each version text, and what is wrong with those that are no versions."""
     packed: dict[str, bytes] = {}
     unreadable: dict[str, str] = {}
+    known: dict[str, bytes] = {}
     for text in texts:
         try:
-            packed[text] = pack_key(Version(text).key)
+            packed[text] = pack_version(text, known)
         except InvalidVersion as error:
             unreadable[text] = error.message
     return packed, unreadable
 
 
-def positions_of(texts_of_each: Sequence[Sequence[str]]) -> dict[str, list[int]]:
-    """For every distinct text the positions that carry it."""
-    positions: dict[str, list[int]] = {}
+def states_of(texts_of_each: Sequence[Sequence[str]]) -> dict[str, int]:
+    """For every distinct text the set of states that carry it. Most candidates carry the same texts as others do."""
+    positions: dict[Sequence[str], list[int]] = {}
     for position, texts in enumerate(texts_of_each):
+        found = positions.get(texts)
+        if found is None:
+            positions[texts] = [position]
+        else:
+            found.append(position)
+    states: dict[str, int] = {}
+    for texts, carriers in positions.items():
+        own = 2 << carriers[0] if len(carriers) == 1 else int.from_bytes(pack(carriers), "little")
         for text in texts:
-            found = positions.get(text)
-            if found is None:
-                positions[text] = [position]
-            else:
-                found.append(position)
-    return dict(sorted(positions.items()))
+            states[text] = states.get(text, 0) | own
+    return dict(sorted(states.items()))
 
 
 def sets_of(texts_of_each: Sequence[Sequence[str]]) -> dict[str, bytes]:
-    """For every distinct text the set of positions that carry it."""
-    return {text: pack(positions) for text, positions in positions_of(texts_of_each).items()}
+    """For every distinct text the set of states that carry it, as a little-endian number."""
+    return {text: in_bytes(states) for text, states in states_of(texts_of_each).items()}
+
+
+def in_bytes(states: int) -> bytes:
+    return states.to_bytes((states.bit_length() + 7) // 8, "little")
 
 
 def pack(positions: Sequence[int]) -> bytes:
@@ -329,10 +338,10 @@ def needs_of(texts_of_each: Sequence[Sequence[str]], ranges: Ranges) -> list[Sto
     """The distinct dependency strings by the name they ask for."""
     by_name: dict[str, list[tuple[int | bytes, str, Ask]]] = {}
     in_numbers = len(texts_of_each) <= MOST_IN_A_NUMBER
-    for text, positions in positions_of(texts_of_each).items():
+    for text, states in states_of(texts_of_each).items():
         name, rest = split_dependency(text)
-        states = sum(2 << position for position in set(positions)) if in_numbers else pack(positions)
-        by_name.setdefault(name, []).append((states, rest, ask_of(name, rest, ranges)))
+        row = (states if in_numbers else in_bytes(states), rest, ask_of(name, rest, ranges))
+        by_name.setdefault(name, []).append(row)
     return [
         StoredNeed(name, not name or any(ask is None for _, _, ask in rows), rows)
         for name, rows in sorted(by_name.items())

@@ -14,10 +14,12 @@ from __future__ import annotations
 import re
 
 from kaa.models.string_match import StringMatch
-from kaa.models.version import Key, Version
+from kaa.models.version import END, FIRST_NUMBER, POSITIVE, Key, Version
 from kaa.models.version_spec import HIGHEST, LOWEST, VersionSpec, fuzzy_bounds
 
 CLAUSE = re.compile(r"([<>]=?|==?|)([0-9][0-9a-z._]*?)(\.\*|\*)?")
+
+NUMBERS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})*")
 
 BEYOND = b"\xff"
 
@@ -47,9 +49,36 @@ def pack_number(number: int) -> bytes:
 
 SMALL = [pack_number(number) for number in range(256)]
 ZERO = SMALL[0]
+NO_EPOCH = pack_key((0,))
+NO_LOCAL = pack_key((END, END))
 LOWEST_PACKED = pack_key(LOWEST)
 HIGHEST_PACKED = pack_key(HIGHEST)
 EVERYTHING = (LOWEST_PACKED, HIGHEST_PACKED)
+
+
+def pack_version(text: str, known: dict[str, bytes]) -> bytes:
+    """The packed key of a version, raises InvalidVersion; `known` keeps the parts of versions made of numbers only.
+
+    Those are nearly all, and their key needs no parsing (`kaa.models.version.encode` says what it is).
+    """
+    if NUMBERS.fullmatch(text) is None:
+        return pack_key(Version(text).key)
+    packed = [NO_EPOCH]
+    zeros = 0
+    for part in text.split("."):
+        found = known.get(part)
+        if found is None:
+            number = int(part)
+            found = known[part] = pack_key((3 * number + (FIRST_NUMBER + 1),)) if number else b""
+        if not found:
+            zeros += 1
+            continue
+        if zeros:
+            packed.append(pack_key((POSITIVE, -zeros)))
+            zeros = 0
+        packed.append(found)
+    packed.append(NO_LOCAL)
+    return b"".join(packed)
 
 
 class Ranges:
