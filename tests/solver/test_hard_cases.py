@@ -1,6 +1,6 @@
 """Worlds that are hard for solvers: each has the right answer, or the right explanation, and soon enough.
 
-How long each takes is in docs/design/0007-solver-speed.md.
+How long each takes is in docs/design/0012-solver-speed.md.
 """
 
 from __future__ import annotations

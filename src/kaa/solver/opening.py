@@ -203,7 +203,6 @@ class Opening:
             if not implication.resolved:
                 implication.resolve(self._rows(implication, states, postponed.pop(implication, ())))
                 fresh.append(implication)
-        self.search.touch(number)
         if self._leaves_out and not name.startswith("__"):
             self._leave_out(number, states)
         for pin in self._pins.get(name, ()):

@@ -135,7 +135,7 @@ class Part:
         if query.version is not None:
             states = self._with_version(query.version)
         if states and query.build is not None:
-            states = self._with_build(states, query.build)
+            states = self._with_build(states, query.build.text)
         if states and query.spec is not None:
             states = self._with_the_rest(states, query.spec)
         return states
@@ -161,7 +161,7 @@ class Part:
     def asked(self, build: str, bounds: tuple[bytes, ...]) -> int:
         """The candidates with a build string (in "" any) and a version within bounds."""
         states = self.mask if bounds == EVERYTHING else self._within(bounds)
-        return self._with_build(states, self._ranges.pattern(build)) if build and states else states
+        return self._with_build(states, build) if build and states else states
 
     def _with_version(self, text: str) -> int:
         bounds = self._ranges.bounds(text)
@@ -198,26 +198,26 @@ class Part:
             self._versions = decode_texts(self.columns.versions)
         return self._versions
 
-    def _with_build(self, states: int, build: StringMatch) -> int:
-        """Those with a build string; case does not count."""
-        text = build.text
+    def _with_build(self, states: int, text: str) -> int:
+        """Those with a build string, as `StringMatch` reads it; nearly always it is plain, or has one asterisk."""
+        start, star, rest = text.lower().partition("*")
         first = (states & -states).bit_length() - self.shift - 2
         end = states.bit_length() - self.shift - 1
-        if build.is_exact and end - first > MOST_LOOKED_AT:
-            return self._with_exact_build(text) & states
+        if not star and end - first > MOST_LOOKED_AT and text[:1] != "^":
+            return self._with_exact_build(start) & states
         builds = enumerate(self._builds_in_lower_case()[first:end], first)
-        start, star, rest = text.partition("*")
-        if build.is_exact:
-            chosen = [position for position, one in builds if one == text]
-        elif "*" in rest or not star:
+        if "*" in rest or text[:1] == "^":
+            build = self._ranges.pattern(text)
             given = self._build_texts()
             chosen = [position for position, _ in builds if build.matches(given[position])]
+        elif not star:
+            chosen = [position for position, one in builds if one == start]
         elif not start:
             chosen = [position for position, one in builds if one.endswith(rest)]
         elif not rest:
             chosen = [position for position, one in builds if one.startswith(start)]
         else:
-            least = len(text) - 1
+            least = len(start) + len(rest)
             chosen = [
                 position
                 for position, one in builds
