@@ -345,9 +345,7 @@ def _transaction(
     )
 
 
-def earlier_requests(
-    session: Session, environment: Prefix, installed: Sequence[PrefixRecord]
-) -> tuple[MatchSpec, ...]:
+def earlier_requests(session: Session, environment: Prefix, installed: Sequence[PrefixRecord]) -> tuple[MatchSpec, ...]:
     """What users asked for in this environment so far, of packages that are still there."""
     texts = requested_specs(environment, installed).values()
     return tuple(resolve_kept_spec(session, MatchSpec.parse(text, lenient=True)) for text in texts)

@@ -7,7 +7,6 @@ their errors through this module too.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +26,8 @@ def print_json(value: object, stream: TextIO | None = None) -> None:
 
 def to_json(value: object) -> str:
     """A value as JSON with an indent of 2, its keys in their order."""
-    return json.dumps(value, indent=2, default=_plain)
+    text: str = importlib.import_module("json").dumps(value, indent=2, default=_plain)
+    return text
 
 
 def _plain(value: object) -> Any:

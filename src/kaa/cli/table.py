@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 
+class Command:
+    """One command of the program.
 
-class Command(NamedTuple):
-    """One command of the program."""
+    A light command gets no session: its module has `run(arguments)` instead of `run(arguments, session)`.
+    """
 
-    name: str
-    module: str
-    help: str
-    group: str
-    aliases: tuple[str, ...] = ()
-    light: bool = False
-    """A light command gets no session: its module has `run(arguments)` instead of `run(arguments, session)`."""
-    hidden: bool = False
+    __slots__ = ("aliases", "group", "help", "hidden", "light", "module", "name")
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        help: str,
+        group: str,
+        aliases: tuple[str, ...] = (),
+        *,
+        light: bool = False,
+        hidden: bool = False,
+    ) -> None:
+        self.name = name
+        self.module = module
+        self.help = help
+        self.group = group
+        self.aliases = aliases
+        self.light = light
+        self.hidden = hidden
 
 
 ENVIRONMENTS = "Environments"

@@ -10,15 +10,17 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
+from kaa.models.pattern import Pattern
+
 Scalar: TypeAlias = "str | int | float | bool | None"
 Value: TypeAlias = "Scalar | list[Scalar] | dict[str, Scalar]"
 Plain: TypeAlias = "dict[str, tuple[Value, int, str, dict[int | str, str]]]"
 """Key → value, its line (from 1), the comment behind the key, the comments behind items by position or key."""
 
-_PRINTABLE = re.compile(r"[\n\x20-\x7e]*\Z")
-_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z_][A-Za-z0-9_./-]*):(?: +(?P<rest>.*))?\Z")
-_ITEM = re.compile(r"(?P<indent> *)- +(?P<rest>.*)\Z")
-_SCALAR = re.compile(
+_PRINTABLE = Pattern(r"[\n\x20-\x7e]*\Z")
+_KEY = Pattern(r"(?P<indent> *)(?P<key>[A-Za-z_][A-Za-z0-9_./-]*):(?: +(?P<rest>.*))?\Z")
+_ITEM = Pattern(r"(?P<indent> *)- +(?P<rest>.*)\Z")
+_SCALAR = Pattern(
     r"""
     (?P<text> '[^'\\]*' | "[^"\\]*"
             | [A-Za-z_/~$(.0-9] (?: [^\ '"#\\:] | :(?=[^\ ]) | \ +(?=[^\ \#]) )* )
@@ -26,9 +28,9 @@ _SCALAR = re.compile(
     """,
     re.VERBOSE,
 )
-_INTEGER = re.compile(r"(?:0|[1-9][0-9]*)\Z")
-_FLOAT = re.compile(r"[0-9]+\.[0-9]+\Z")
-_AGE = re.compile(r"[0-9]+[dhmsw]\Z")
+_INTEGER = Pattern(r"(?:0|[1-9][0-9]*)\Z")
+_FLOAT = Pattern(r"[0-9]+\.[0-9]+\Z")
+_AGE = Pattern(r"[0-9]+[dhmsw]\Z")
 _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),

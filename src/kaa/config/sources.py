@@ -25,7 +25,6 @@ not set options that decide whom kaa trusts or where it writes (`Option.trusted`
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +34,7 @@ from kaa.config.kinds import UnfitValue
 from kaa.config.options import NAMES, OPTIONS, Config, Option, Setting, Source
 from kaa.errors import KaaError
 from kaa.host.directories import home_directory, user_config_directory
+from kaa.models.pattern import Pattern
 from kaa.models.redaction import redact
 
 SYSTEM_DIRECTORIES: tuple[Path, ...] = (
@@ -344,7 +344,7 @@ def _unique(items: Iterable[object]) -> tuple[object, ...]:
 
 # -- variables in values, directories ---------------------------------------------------------------------------------
 
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<bare>\w+))")
+_VARIABLE = Pattern(r"\$(?:\{(?P<braced>\w+)\}|(?P<bare>\w+))")
 
 
 def expand_text(text: str, environ: Mapping[str, str]) -> str:

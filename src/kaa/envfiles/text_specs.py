@@ -14,18 +14,18 @@ list was made.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from kaa.envfiles.spec import InvalidEnvironmentFile
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
+from kaa.models.pattern import Pattern
 
 MARKER = "@EXPLICIT"
-_HASH = re.compile(r"(?:md5:)?(?P<md5>[0-9A-Fa-f]{32})|(?:sha256:)?(?P<sha256>[0-9A-Fa-f]{64})")
-_PLATFORM = re.compile(r"#\s*platform:\s*(\S+)\s*")
-_TRAILING_COMMENT = re.compile(r"(?:^|\s)#.*")
+_HASH = Pattern(r"(?:md5:)?(?P<md5>[0-9A-Fa-f]{32})|(?:sha256:)?(?P<sha256>[0-9A-Fa-f]{64})")
+_PLATFORM = Pattern(r"#\s*platform:\s*(\S+)\s*")
+_TRAILING_COMMENT = Pattern(r"(?:^|\s)#.*")
 
 
 class ExplicitEntry(msgspec.Struct, frozen=True):

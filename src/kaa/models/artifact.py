@@ -14,6 +14,7 @@ import re
 import msgspec
 
 from kaa.models.invalid_text import InvalidText
+from kaa.models.pattern import Pattern
 from kaa.models.version import InvalidVersion, check_version
 
 CONDA = ".conda"
@@ -26,12 +27,12 @@ LONGEST_VERSION = 64
 LONGEST_BUILD = 64
 LONGEST_FILE_NAME = 211
 
-_NAME = re.compile(r"(?:__|_)?[a-z0-9]+(?:[._-][a-z0-9]+)*[._-]?", re.ASCII)
-_NAME_CHARACTERS = re.compile(r"[^a-z0-9._-]", re.ASCII)
-_NAME_START = re.compile(r"(?:__|_)?(?:[a-z0-9]+(?:[._-][a-z0-9]+)*[._-]?)?", re.ASCII)
-_BUILD = re.compile(r"[a-zA-Z0-9_.+]+", re.ASCII)
-_NOT_BUILD = re.compile(r"[^a-zA-Z0-9_.+]", re.ASCII)
-_WHEEL_NAME = re.compile(r"[-_.]+", re.ASCII)
+_NAME = Pattern(r"(?:__|_)?[a-z0-9]+(?:[._-][a-z0-9]+)*[._-]?", re.ASCII)
+_NAME_CHARACTERS = Pattern(r"[^a-z0-9._-]", re.ASCII)
+_NAME_START = Pattern(r"(?:__|_)?(?:[a-z0-9]+(?:[._-][a-z0-9]+)*[._-]?)?", re.ASCII)
+_BUILD = Pattern(r"[a-zA-Z0-9_.+]+", re.ASCII)
+_NOT_BUILD = Pattern(r"[^a-zA-Z0-9_.+]", re.ASCII)
+_WHEEL_NAME = Pattern(r"[-_.]+", re.ASCII)
 
 
 class InvalidArtifactName(InvalidText):

@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 import msgspec
 
 from kaa.errors import KaaError
+from kaa.models.pattern import Pattern
 from kaa.models.redaction import redact_strictly
 from kaa.models.subdir import is_known
 
@@ -28,11 +29,11 @@ PACKAGE_EXTENSIONS = (".conda", ".tar.bz2", ".whl")
 
 LOCAL_HOSTS = ("", "localhost", "127.0.0.1")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_DRIVE = re.compile(r"[A-Za-z]:([/\\]|$)")
-_LOOKS_LIKE_PATH = re.compile(r"\.{0,2}/|\.{1,2}$|~|\\|\.{1,2}\\|[A-Za-z]:([/\\]|$)")
-_TOKEN = re.compile(r"(?P<before>.*?)/t/(?P<token>[^/]*)(?P<after>/.*|$)", re.DOTALL)
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_HAS_SCHEME = Pattern(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_DRIVE = Pattern(r"[A-Za-z]:([/\\]|$)")
+_LOOKS_LIKE_PATH = Pattern(r"\.{0,2}/|\.{1,2}$|~|\\|\.{1,2}\\|[A-Za-z]:([/\\]|$)")
+_TOKEN = Pattern(r"(?P<before>.*?)/t/(?P<token>[^/]*)(?P<after>/.*|$)", re.DOTALL)
+_ESCAPE = Pattern(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from kaa.errors import KaaError
 from kaa.models.channel import normalize_url
+from kaa.models.pattern import Pattern
 from kaa.models.repodata import ChannelRelations
 
 DEFAULT_MAX_DEPTH = 10
@@ -27,8 +28,8 @@ DEFAULT_MAX_DEPTH = 10
 Declared: TypeAlias = Mapping[str, Sequence[ChannelRelations]]
 """What channels say of others: one value for each subdir that says something, the platform's first."""
 
-_REFERENCE = re.compile(r"\.\./(?P<path>[^/]+(/[^/]+)*)?/?")
-_NOT_IN_NAMES = re.compile(r"[\x00-\x20\x7f\\?#:@]|%2e|%2f|%5c", re.IGNORECASE)
+_REFERENCE = Pattern(r"\.\./(?P<path>[^/]+(/[^/]+)*)?/?")
+_NOT_IN_NAMES = Pattern(r"[\x00-\x20\x7f\\?#:@]|%2e|%2f|%5c", re.IGNORECASE)
 _SHOWN = 200
 _LEAVE_THEM = "use the channel without its relations: set follow_channel_relations to false"
 

@@ -14,15 +14,16 @@ import msgspec
 
 from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec_brackets import InvalidMatchSpec, closing_bracket
+from kaa.models.pattern import Pattern
 
 if TYPE_CHECKING:
     from kaa.models.match_spec import MatchSpec
 
 DEEPEST_GROUP = 30
 
-_EXTRA = re.compile(r"[a-z0-9_.+-]{1,64}", re.ASCII)
-_FLAG = re.compile(r"[a-z0-9_*]+(?::[a-z0-9_*]+)?", re.ASCII)
-_POSITIONAL = re.compile(r"[^\s=<>!~:\[\]]+(?:(?:[<>]=?|[=!~]=|=)[^\s=<>!~\[\]]+(?:,(?:[<>]=?|[!=~]=)[^\s=<>!~,]+)*)?")
+_EXTRA = Pattern(r"[a-z0-9_.+-]{1,64}", re.ASCII)
+_FLAG = Pattern(r"[a-z0-9_*]+(?::[a-z0-9_*]+)?", re.ASCII)
+_POSITIONAL = Pattern(r"[^\s=<>!~:\[\]]+(?:(?:[<>]=?|[=!~]=|=)[^\s=<>!~\[\]]+(?:,(?:[<>]=?|[!=~]=)[^\s=<>!~,]+)*)?")
 
 
 class InvalidCondition(InvalidText):

@@ -10,11 +10,12 @@ import re
 from typing import NamedTuple
 
 from kaa.models.invalid_text import InvalidText
+from kaa.models.pattern import Pattern
 
-_KEY = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*")
-_UNQUOTED = re.compile(r"[^\s,\"'\[\]]+")
-_BETWEEN = re.compile(r"\s*,\s*|\s+|$")
-_PLAIN = re.compile(r"[A-Za-z0-9_.+*:/!%@-]+", re.ASCII)
+_KEY = Pattern(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*")
+_UNQUOTED = Pattern(r"[^\s,\"'\[\]]+")
+_BETWEEN = Pattern(r"\s*,\s*|\s+|$")
+_PLAIN = Pattern(r"[A-Za-z0-9_.+*:/!%@-]+", re.ASCII)
 
 
 class InvalidMatchSpec(InvalidText):

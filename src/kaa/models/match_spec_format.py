@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec_brackets import quote
 from kaa.models.match_spec_syntax import BUILD, KEYS
+from kaa.models.pattern import Pattern
 from kaa.models.subdir import is_known
 
 if TYPE_CHECKING:
     from kaa.models.match_spec import MatchSpec
 
 _POSITIONAL_SIGNS = ("==", "=", "!=", "~=")
-_LESS_OR_MORE = re.compile(r"[<>][0-9]+", re.ASCII)
+_LESS_OR_MORE = Pattern(r"[<>][0-9]+", re.ASCII)
 
 
 def format_spec(spec: MatchSpec) -> str:

@@ -26,6 +26,7 @@ from kaa.models.artifact import (
 from kaa.models.channel import UrlCredential, split_credentials
 from kaa.models.condition import InvalidCondition, is_extra, is_flag, parse_condition
 from kaa.models.match_spec_brackets import InvalidMatchSpec, Pair, closing_bracket, read_list, read_pairs
+from kaa.models.pattern import Pattern
 from kaa.models.regex import InvalidRegex
 from kaa.models.string_match import InvalidNumberMatch, NumberMatch, StringMatch, is_regex
 from kaa.models.subdir import is_known
@@ -59,29 +60,29 @@ KEYS = (
 
 HASH_LENGTHS = {"md5": 32, "sha256": 64}
 
-_SIMPLE = re.compile(
+_SIMPLE = Pattern(
     r"([a-z0-9_][a-z0-9_.-]*)"
     r"(?: +(?!if )(\*|==[0-9a-z][0-9a-z_.+!]*|[0-9a-z<>!][0-9a-z_.+!<>=,|*]*)"
     r"(?: +([A-Za-z0-9_.+*]+))?)? *",
     re.ASCII,
 )
-_NAME_ALONE = re.compile(r"[a-z0-9_][a-z0-9_.-]*(?=[\s<>=!~\[]|$)", re.ASCII)
-_NAME = re.compile(r"[^\s=<>!~\[\](),|;#]*")
-_LOOSE_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]*", re.ASCII)
-_GLOB_NAME = re.compile(r"[a-z0-9_.*-]+", re.ASCII)
-BUILD = re.compile(r"[A-Za-z0-9_.+*]+", re.ASCII)
-_FEATURE = re.compile(r"@?([a-z0-9_.-]+)@?", re.ASCII)
-_HASH = re.compile(r"[0-9a-f]+", re.ASCII)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|/|\\|\.{1,2}[/\\]|~[/\\]|[A-Za-z]:[/\\]")
-_PACKAGE = re.compile(r"[^#]*?\.(?:conda|tar\.bz2|whl)(?:#[^\s\[\]]*)?(?=\s*(?:\[|$))")
-_FILE = re.compile(r"[^\s=<>!~|,*()]+")
-_WORD = re.compile(r"\S+")
-_NAMESPACE = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
-_NOT_IN_CHANNEL = re.compile(r"[\s<>=!~,|()]")
+_NAME_ALONE = Pattern(r"[a-z0-9_][a-z0-9_.-]*(?=[\s<>=!~\[]|$)", re.ASCII)
+_NAME = Pattern(r"[^\s=<>!~\[\](),|;#]*")
+_LOOSE_NAME = Pattern(r"[a-z0-9_][a-z0-9_.-]*", re.ASCII)
+_GLOB_NAME = Pattern(r"[a-z0-9_.*-]+", re.ASCII)
+BUILD = Pattern(r"[A-Za-z0-9_.+*]+", re.ASCII)
+_FEATURE = Pattern(r"@?([a-z0-9_.-]+)@?", re.ASCII)
+_HASH = Pattern(r"[0-9a-f]+", re.ASCII)
+_URL = Pattern(r"[A-Za-z][A-Za-z0-9+.-]+://|/|\\|\.{1,2}[/\\]|~[/\\]|[A-Za-z]:[/\\]")
+_PACKAGE = Pattern(r"[^#]*?\.(?:conda|tar\.bz2|whl)(?:#[^\s\[\]]*)?(?=\s*(?:\[|$))")
+_FILE = Pattern(r"[^\s=<>!~|,*()]+")
+_WORD = Pattern(r"\S+")
+_NAMESPACE = Pattern(r"[A-Za-z0-9_-]*", re.ASCII)
+_NOT_IN_CHANNEL = Pattern(r"[\s<>=!~,|()]")
 _NO_BUILD = "-=,|<>~"
-_USERINFO = re.compile(r"(?<=://).*(?=@)", re.DOTALL)
-_TOKEN = re.compile(r"(?<=/t/)[^/\s:]+")
-_CONDITION = re.compile(r"\sif\s")
+_USERINFO = Pattern(r"(?<=://).*(?=@)", re.DOTALL)
+_TOKEN = Pattern(r"(?<=/t/)[^/\s:]+")
+_CONDITION = Pattern(r"\sif\s")
 _TIGHT = "<>=!~,|()"
 
 

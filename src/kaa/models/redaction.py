@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 
+from kaa.models.pattern import Pattern
+
 HIDDEN = "***"
 
-_USERINFO_IN_TEXT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@")
-_TOKEN_IN_TEXT = re.compile(r"((?!file:)\b[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*?/t/)[^/\s'\"<>]+")
+_USERINFO_IN_TEXT = Pattern(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@")
+_TOKEN_IN_TEXT = Pattern(r"((?!file:)\b[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*?/t/)[^/\s'\"<>]+")
 
 
 def redact(text: str) -> str:

@@ -9,7 +9,7 @@ A document is split, not decoded: every record stays the text that it was (`msgs
 
 from __future__ import annotations
 
-import re
+import functools
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from msgspec.structs import force_setattr
 
 from kaa.errors import KaaError
 from kaa.models.channel import split_credentials
+from kaa.models.pattern import Pattern
 from kaa.models.record import RepoDataRecord
 from kaa.models.redaction import redact
 
@@ -28,7 +29,7 @@ READABLE_REVISIONS = frozenset({"v3"})
 EXTENSIONS = ("conda", "tar.bz2")
 """The archive formats whose records can be used, the preferred one first."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256 = Pattern(r"[0-9a-f]{64}")
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for text that is not as it should be, or nested without end."""
@@ -124,7 +125,12 @@ class RepoData(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-_repodata_decoder = msgspec.json.Decoder(RepoData)
+@functools.cache
+def _repodata_decoder() -> msgspec.json.Decoder[RepoData]:
+    """Made when it is needed, as those for shards: making one takes a millisecond, and most runs read no document."""
+    return msgspec.json.Decoder(RepoData)
+
+
 _record_decoder = msgspec.json.Decoder(RepoDataRecord)
 
 
@@ -134,7 +140,7 @@ def parse_repodata(text: Buffer, source: str = "repodata.json") -> RepoData:
         return RepoData()
     _refuse_web_page(text, source)
     try:
-        repodata = _repodata_decoder.decode(text)
+        repodata = _repodata_decoder().decode(text)
     except _UNREADABLE as error:
         raise RepodataInvalid(source, f"its JSON cannot be read ({error})") from error
     if repodata.version > NEWEST_VERSION:
@@ -271,15 +277,21 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
         return RepoData(packages=self.packages, conda_packages=self.conda_packages, v3=self.v3).sections()
 
 
-_shard_index_decoder = msgspec.msgpack.Decoder(ShardIndex)
-_shard_decoder = msgspec.msgpack.Decoder(Shard)
+@functools.cache
+def _shard_index_decoder() -> msgspec.msgpack.Decoder[ShardIndex]:
+    return msgspec.msgpack.Decoder(ShardIndex)
+
+
+@functools.cache
+def _shard_decoder() -> msgspec.msgpack.Decoder[Shard]:
+    return msgspec.msgpack.Decoder(Shard)
 
 
 def parse_shard_index(content: Buffer, source: str) -> ShardIndex:
     """Read a (decompressed) shard index. Raises RepodataInvalid."""
     _refuse_web_page(content, source)
     try:
-        index = _shard_index_decoder.decode(content)
+        index = _shard_index_decoder().decode(content)
     except _UNREADABLE as error:
         raise RepodataInvalid(source, f"the shard index cannot be read ({error})") from error
     if index.version != 1:
@@ -290,7 +302,7 @@ def parse_shard_index(content: Buffer, source: str) -> ShardIndex:
 def parse_shard(content: Buffer, source: str) -> Shard:
     """Split a (decompressed) shard. Raises RepodataInvalid."""
     try:
-        return _shard_decoder.decode(content)
+        return _shard_decoder().decode(content)
     except _UNREADABLE as error:
         raise RepodataInvalid(source, f"the shard cannot be read ({error})") from error
 
@@ -328,12 +340,16 @@ class _ShardRecord(RepoDataRecord, frozen=True, kw_only=True, omit_defaults=True
 
 _PLAIN_HASH = (b"\xc4\x10", b"\xc4\x20", b"\xc0")
 """How msgpack begins 16 or 32 raw bytes, and nothing."""
-_shard_record_decoder = msgspec.msgpack.Decoder(_ShardRecord)
+
+
+@functools.cache
+def _shard_record_decoder() -> msgspec.msgpack.Decoder[_ShardRecord]:
+    return msgspec.msgpack.Decoder(_ShardRecord)
 
 
 def decode_shard_candidate(packed: Buffer | msgspec.Raw, file_name: str) -> RepoDataRecord:
     """As `decode_shard_record`, in a third of the time, for who needs neither hashes nor address."""
-    record = _shard_record_decoder.decode(packed)
+    record = _shard_record_decoder().decode(packed)
     if not record.has_plain_hashes:
         # They may be none, and then the record is none.
         return decode_shard_record(packed, "", "", file_name, "")

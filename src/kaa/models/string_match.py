@@ -12,10 +12,11 @@ import operator
 import re
 
 from kaa.models.invalid_text import InvalidText
+from kaa.models.pattern import Pattern
 from kaa.models.regex import Regex
 
-_DIGITS_AND_STARS = re.compile(r"[0-9*]+", re.ASCII)
-_NUMBER = re.compile(r"(==|=|!=|<=|<|>=|>)?([0-9]{1,18})", re.ASCII)
+_DIGITS_AND_STARS = Pattern(r"[0-9*]+", re.ASCII)
+_NUMBER = Pattern(r"(==|=|!=|<=|<|>=|>)?([0-9]{1,18})", re.ASCII)
 _COMPARISONS = {
     "=": operator.eq,
     "==": operator.eq,

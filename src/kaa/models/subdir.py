@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from kaa.models.pattern import Pattern
+
 NOARCH = "noarch"
 
 KNOWN_SUBDIRS = (
@@ -42,7 +44,7 @@ KNOWN_SUBDIRS = (
 """The subdirs that a channel may have, in the order in which they are shown."""
 
 _KNOWN = frozenset(KNOWN_SUBDIRS)
-_SUBDIR = re.compile(r"noarch|[a-z0-9]+-[a-z0-9]+", re.ASCII)
+_SUBDIR = Pattern(r"noarch|[a-z0-9]+-[a-z0-9]+", re.ASCII)
 LONGEST_SUBDIR = 32
 
 _SYSTEMS = {

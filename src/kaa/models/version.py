@@ -25,6 +25,7 @@ import re
 from typing import TypeAlias
 
 from kaa.models.invalid_text import InvalidText
+from kaa.models.pattern import Pattern
 
 Key: TypeAlias = tuple[int | str | float, ...]
 Segment: TypeAlias = tuple[int | str, ...]
@@ -40,16 +41,16 @@ LOCAL_ABOVE = 1
 POSITIVE = 2
 FIRST_NUMBER = 3
 
-_PLAIN = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})*", re.ASCII)
-_LITERAL = re.compile(
+_PLAIN = Pattern(r"[0-9]{1,9}(?:\.[0-9]{1,9})*", re.ASCII)
+_LITERAL = Pattern(
     r"(?:[0-9]+!)?[0-9a-z]+(?:[._][0-9a-z]+)*(?:[._]?_)?(?:\+[0-9a-z]+(?:[._][0-9a-z]+)*)?", re.ASCII | re.IGNORECASE
 )
-_LITERAL_WITH_DASHES = re.compile(
+_LITERAL_WITH_DASHES = Pattern(
     r"(?:[0-9]+!)?[0-9a-z]+(?:[.-][0-9a-z]+)*(?:[.-]?-)?(?:\+[0-9a-z]+(?:[.-][0-9a-z]+)*)?", re.ASCII | re.IGNORECASE
 )
-_RUN = re.compile(r"[0-9]+|[^0-9]+", re.ASCII)
-_LONG_RUN = re.compile(r"[0-9]{10,}", re.ASCII)
-_FORBIDDEN = re.compile(r"[^0-9A-Za-z._+!-]")
+_RUN = Pattern(r"[0-9]+|[^0-9]+", re.ASCII)
+_LONG_RUN = Pattern(r"[0-9]{10,}", re.ASCII)
+_FORBIDDEN = Pattern(r"[^0-9A-Za-z._+!-]")
 
 
 class InvalidVersion(InvalidText):

@@ -26,6 +26,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from kaa.models.invalid_text import InvalidText
+from kaa.models.pattern import Pattern
 from kaa.models.regex import InvalidRegex
 from kaa.models.string_match import StringMatch
 from kaa.models.version import (
@@ -56,16 +57,16 @@ DEEPEST_GROUP = 30
 
 _LITERAL = r"(?:[0-9]+!)?[0-9a-z]+(?:[._][0-9a-z]+)*_?(?:\+[0-9a-z]+(?:[._][0-9a-z]+)*)?"
 _OPERATED = rf"(?:[<>]=?|==?|!=){_LITERAL}"
-_CANONICAL = re.compile(rf"{_OPERATED}(?:[,|]{_OPERATED})*", re.ASCII)
-_BARE = re.compile(rf"({_LITERAL})(\.?\*)?", re.ASCII)
-_RANGE = re.compile(rf">=({_LITERAL})(?:,<({_LITERAL}))?", re.ASCII)
-_LONG_RUN = re.compile(r"[0-9]{10}", re.ASCII)
+_CANONICAL = Pattern(rf"{_OPERATED}(?:[,|]{_OPERATED})*", re.ASCII)
+_BARE = Pattern(rf"({_LITERAL})(\.?\*)?", re.ASCII)
+_RANGE = Pattern(rf">=({_LITERAL})(?:,<({_LITERAL}))?", re.ASCII)
+_LONG_RUN = Pattern(r"[0-9]{10}", re.ASCII)
 
-_CLAUSE = re.compile(r"(?P<operator>[=<>!~]*)(?P<rest>.*)", re.DOTALL)
-_STARS = re.compile(r"(?:\.\*)+$|\*$")
-_GLOB = re.compile(r"[0-9A-Za-z._+!*-]*")
+_CLAUSE = Pattern(r"(?P<operator>[=<>!~]*)(?P<rest>.*)", re.DOTALL)
+_STARS = Pattern(r"(?:\.\*)+$|\*$")
+_GLOB = Pattern(r"[0-9A-Za-z._+!*-]*")
 _OPERATORS = {"", "=", "==", "!=", "<", "<=", ">", ">=", "~="}
-_REGEX_END = re.compile(r"\$(?=\s*(?:[,|)]|$))")
+_REGEX_END = Pattern(r"\$(?=\s*(?:[,|)]|$))")
 
 _key = operator.attrgetter("key")
 

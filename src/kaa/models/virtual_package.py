@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from kaa.errors import KaaError
+from kaa.models.pattern import Pattern
 from kaa.models.record import RepoDataRecord
 
 FOREIGN_GLIBC = "2.17"
@@ -42,11 +43,11 @@ ALSO_RUNS = {
 """Host subdir → the other subdirs whose programs this machine runs by itself."""
 
 OVERRIDES = ("archspec", "cuda", "cuda_arch", "glibc", "linux", "osx", "win")
-_NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
-_KERNEL = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?(\.[0-9]+)?")
-_BUILD = re.compile(r"[A-Za-z0-9_.+]{1,64}")
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
-_VERSION = re.compile(r"[A-Za-z0-9_.+!]{1,64}")
+_NUMBERS = Pattern(r"[0-9]+(\.[0-9]+)*")
+_KERNEL = Pattern(r"[0-9]+\.[0-9]+(\.[0-9]+)?(\.[0-9]+)?")
+_BUILD = Pattern(r"[A-Za-z0-9_.+]{1,64}")
+_NAME = Pattern(r"[a-z0-9][a-z0-9_.-]*")
+_VERSION = Pattern(r"[A-Za-z0-9_.+!]{1,64}")
 
 
 class InvalidOverride(KaaError, ValueError):
@@ -140,7 +141,7 @@ class _Overrides:
             return self._configured[name], f"override_virtual_packages: {name}"
         return None
 
-    def version(self, name: str, pattern: re.Pattern[str], expected: str) -> str | None:
+    def version(self, name: str, pattern: Pattern, expected: str) -> str | None:
         """The version set for `name` ("" where it is set to nothing), or None."""
         set_to = self.find(name)
         if set_to is None:
@@ -218,7 +219,7 @@ def _system(
     found: Mapping[str, VirtualPackage],
     asked: _Overrides,
     assumed: str,
-    pattern: re.Pattern[str],
+    pattern: Pattern,
     expected: str,
 ) -> VirtualPackage:
     version = asked.version(name, pattern, expected)

@@ -25,6 +25,7 @@ from kaa.errors import KaaError
 from kaa.host.files import is_writable
 from kaa.host.hashing import hash_file
 from kaa.models.channel import url_to_path
+from kaa.models.pattern import Pattern
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.extracted_package import RECORD_FILE, read_record
 from kaa.package_cache.extracted_package import ExtractedPackage as ExtractedPackage
@@ -33,8 +34,8 @@ URLS = "urls.txt"
 BYTECODE = ".bytecode"
 LOCKS = ".locks"
 EXTENSIONS = (".conda", ".tar.bz2")
-_HASH_AT_END = re.compile(r"-[0-9a-f]{8}\Z")
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+~=-]*")
+_HASH_AT_END = Pattern(r"-[0-9a-f]{8}\Z")
+_SAFE_NAME = Pattern(r"[A-Za-z0-9_][A-Za-z0-9_.!+~=-]*")
 
 
 class NoWritableCache(KaaError):

@@ -5,7 +5,6 @@ Old packages have no paths.json; their paths are then read from `info/files`, `i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -15,12 +14,13 @@ import msgspec
 from kaa.errors import KaaError
 from kaa.models.channel import split_credentials
 from kaa.models.package_info import DEFAULT_PLACEHOLDER, LinkJson, PathEntry, PathsJson
+from kaa.models.pattern import Pattern
 from kaa.models.record import RepoDataRecord
 
 T = TypeVar("T")
 
 RECORD_FILE = Path("info", "repodata_record.json")
-_FIELD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
+_FIELD = Pattern(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 
 
 class UnreadablePackage(KaaError):

@@ -12,20 +12,20 @@ environment without `+` and `-` (before 4.4), lines of any other kind.
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from kaa.models.match_spec_syntax import name_of
+from kaa.models.pattern import Pattern
 from kaa.models.prefix_record import PrefixRecord
 from kaa.prefix.prefix import Prefix
 
-_HEADER = re.compile(r"==>\s*(.+?)\s*<==")
-_COMMAND = re.compile(r"#\s*cmd:\s*(.*)")
-_VERSION = re.compile(r"#\s*(\w+) version:\s*(\S+)")
-_SPECS = re.compile(r"#\s*(\w+)\s+specs:\s*(.*)")
-_CONTINUES = re.compile(r"\s*[0-9<>=!~|*]")
+_HEADER = Pattern(r"==>\s*(.+?)\s*<==")
+_COMMAND = Pattern(r"#\s*cmd:\s*(.*)")
+_VERSION = Pattern(r"#\s*(\w+) version:\s*(\S+)")
+_SPECS = Pattern(r"#\s*(\w+)\s+specs:\s*(.*)")
+_CONTINUES = Pattern(r"\s*[0-9<>=!~|*]")
 
 INSTALLING = ("update", "install", "create")
 REMOVING = ("remove", "uninstall")

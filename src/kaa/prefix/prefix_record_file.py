@@ -6,6 +6,7 @@ rattler and pixi wrote over the years are read: null where a text belongs, link 
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
@@ -53,15 +54,25 @@ NEVER_KEPT = frozenset({"auth", "token"})
 """Keys of other programs that held credentials; they are dropped when a record is written again."""
 
 _LINK_WORDS = {"hard-link": 1, "hardlink": 1, "soft-link": 2, "softlink": 2, "copy": 3, "directory": 4}
-_FIELDS = {field.encode_name: field.name for field in msgspec.structs.fields(PrefixRecord)}
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(PrefixRecord)
+
+
+@functools.cache
+def _decoder() -> msgspec.json.Decoder[PrefixRecord]:
+    """Made when the first record is read: most of the time that this takes goes into the types of the fields."""
+    return msgspec.json.Decoder(PrefixRecord)
+
+
+@functools.cache
+def _fields() -> dict[str, str]:
+    """The names of the fields by their keys in the file."""
+    return {field.encode_name: field.name for field in msgspec.structs.fields(PrefixRecord)}
 
 
 def decode_record(data: bytes) -> PrefixRecord:
     """The record that a file of conda-meta holds; raises msgspec.DecodeError (not JSON) or ValidationError."""
     try:
-        record = _DECODER.decode(data)
+        record = _decoder().decode(data)
     except msgspec.ValidationError:
         record = msgspec.convert(_repaired(msgspec.json.decode(data)), PrefixRecord)
     channel = split_credentials(record.channel)[0].rstrip("/")
@@ -75,7 +86,7 @@ def decode_record(data: bytes) -> PrefixRecord:
 
 def encode_record(record: PrefixRecord, previous: bytes | None = None) -> bytes:
     """The text of a record; keys of `previous` (what the file held so far) that kaa does not know are kept."""
-    fields: dict[str, Any] = {key: getattr(record, name) for key, name in _FIELDS.items()}
+    fields: dict[str, Any] = {key: getattr(record, name) for key, name in _fields().items()}
     fields["channel"] = on_disk_channel(record)
     fields["url"] = split_credentials(record.url)[0]
     fields["paths_data"] = {"paths_version": record.paths_data.paths_version, "paths": _paths(record)}
@@ -110,7 +121,7 @@ def _unknown_keys(previous: bytes) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         return {}
-    return {key: value for key, value in content.items() if key not in _FIELDS and key not in NEVER_KEPT}
+    return {key: value for key, value in content.items() if key not in _fields() and key not in NEVER_KEPT}
 
 
 def _repaired(content: Any) -> Any:

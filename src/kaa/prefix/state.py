@@ -12,12 +12,13 @@ import msgspec
 from kaa.errors import KaaError
 from kaa.host.files import write_atomic
 from kaa.models.match_spec import MatchSpec
+from kaa.models.pattern import Pattern
 from kaa.prefix.prefix import Prefix
 
 UNSET = "***unset***"
 """The value that stands for "this variable is to be unset"."""
 
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = Pattern(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class BrokenState(KaaError):
