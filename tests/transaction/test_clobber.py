@@ -46,6 +46,18 @@ def test_the_losers_come_back_one_after_the_other(world: World) -> None:
     assert contents(world.prefix) == {"share/x": "first", "share/first": "1"}
 
 
+def test_empty_directories_of_other_programs_go(world: World, tmp_path: Path) -> None:
+    world.install(FIRST, SECOND)
+    (world.prefix / "__clobbers__/second/share").mkdir(parents=True)
+    world.install(FIRST)
+    assert not (world.prefix / "__clobbers__").exists()
+    outside = tmp_path / "outside"
+    (outside / "empty").mkdir(parents=True)
+    (world.prefix / "__clobbers__").symlink_to(outside)
+    world.install()
+    assert (outside / "empty").is_dir()
+
+
 def test_the_record_says_where_a_file_belongs(world: World) -> None:
     world.install(FIRST, SECOND)
     record = world.record("first")

@@ -22,7 +22,7 @@ from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.prefix.history import append_revision, new_revision, recorded_specs
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.prefix_record_file import encode_record, on_disk_channel
-from kaa.transaction.actions import How, PathAction, UnsafePath, bytecode_path, bytecode_source, why_unsafe
+from kaa.transaction.actions import CLOBBERS, How, PathAction, UnsafePath, bytecode_path, bytecode_source, why_unsafe
 from kaa.transaction.bytecode import Job, PackageBytecode, compile_packages, find_bytecode
 from kaa.transaction.clobber import original_path, parent_directories
 from kaa.transaction.journal import JOURNAL, STAGING, Journal
@@ -381,6 +381,10 @@ class Phases:
         left += [path for path, _ in prepared.restored]
         for record, _ in prepared.unlink:
             left += [f"{path}/" for path in _recorded_directories(record) if _is_inside(path, self.prefix)]
+        # Other programs leave empty directories where they had set files aside.
+        aside = self.prefix / CLOBBERS
+        if not aside.is_symlink():
+            left += [f"{Path(folder).relative_to(self.prefix).as_posix()}/" for folder, _, _ in os.walk(aside)]
         for directory in directories_of(left):
             if directory not in wanted:
                 with contextlib.suppress(OSError):
