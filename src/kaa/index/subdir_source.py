@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +17,7 @@ from kaa.index.kept_columns import KeptColumns
 from kaa.index.repodata_cache import CacheEntry, CacheState
 from kaa.index.shard_source import NotOffered, OpenedShards, ShardSource
 from kaa.index.subdir_index import DamagedIndex, SubdirIndex
+from kaa.models.allocation import without_collections
 from kaa.models.channel import Channel, url_to_path
 from kaa.models.repodata import RepodataInvalid, packages_url, parse_repodata
 from kaa.net.client import HttpClient
@@ -109,7 +107,7 @@ class _Builder:
         from kaa.index.decompress import read_document  # noqa: PLC0415
         from kaa.index.index_writer import write_index  # noqa: PLC0415
 
-        with self._turn, _without_collections():
+        with self._turn, without_collections():
             repodata = parse_repodata(read_document(document, source), source)
             offered = repodata.info.subdir if repodata.info else None
             if offered and offered != self._subdir:
@@ -321,15 +319,3 @@ class LocalSource:
 
 def _absent(state: CacheState) -> Absent:
     return Absent(f"the server says {state.status}")
-
-
-@contextlib.contextmanager
-def _without_collections() -> Iterator[None]:
-    """Half a million small objects are made and let go again: looking for cycles among them doubles the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 from collections.abc import Callable, Iterator
 
+from kaa.models.allocation import without_collections
 from kaa.models.graph import RecordGraph
 from kaa.solver.candidates import CandidateSource
 from kaa.solver.failures import PackagesNotFound, TimeLimitReached, Unsolvable, name_in, progress
@@ -33,18 +33,6 @@ def solve(
     """
     with without_collections():
         return solve_any(request, source, clock, repair_seconds)
-
-
-@contextlib.contextmanager
-def without_collections() -> Iterator[None]:
-    """A search makes a hundred thousand small objects and hardly a circle: looking for those is a tenth of it."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def solve_any(
