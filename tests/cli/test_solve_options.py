@@ -70,6 +70,13 @@ def test_exclude_newer(kaa: Kaa, dated: list[str], flags: list[str], answer: str
     assert planned(kaa, "create", "-n", "env", *dated, "tool", *flags) == answer
 
 
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_cutoff_does_not_set_the_configured_one_aside(kaa: Kaa, dated: list[str], text: str) -> None:
+    answer = kaa("create", "-n", "new", "--dry-run", *dated, "--exclude-newer", text, "tool")
+    assert answer.code == 2
+    assert "--exclude-newer: it is empty" in answer.err
+
+
 FILES = [
     ("exclude_newer: 3d", [], "lib-2 tool-2"),
     ("cooldown: 3d", [], "lib-2 tool-2"),

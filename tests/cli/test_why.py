@@ -124,7 +124,7 @@ def test_names_that_are_not_there(env: Kaa) -> None:
     assert answer.code == 1
     assert "midle is not in" in answer.err
     assert "ask about one of these: middle" in answer.err
-    assert "kaa why-not midle" in answer.err
+    assert f"kaa why-not midle --prefix {env.environment('env')}" in answer.err
     answer = env("why", "-n", "env", "middle>=2")
     assert answer.code == 1
     assert "which has middle-1.2-0" in answer.err

@@ -25,6 +25,7 @@ def env(kaa: Kaa, only: list[str]) -> Kaa:
 def test_what_is_there(env: Kaa, only: list[str]) -> None:
     answer = env.ok("why-not", "-n", "env", "lib=1", *only)
     assert answer.out.startswith(f"Nothing keeps lib=1 out: lib 1.0 is in {env.environment('env')}.\n")
+    assert answer.out.splitlines()[1] == "kaa why lib -n env tells who needs it."
     assert env.ok("why-not", "-n", "env", "lib=1", *only, "--json").json()["answer"] == "there"
 
 
@@ -136,7 +137,8 @@ def test_what_this_machine_lacks(env: Kaa, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
     answer = env.ok(*words)
     assert "__cuda" in answer.out
-    assert "CONDA_OVERRIDE_CUDA" in answer.out
+    assert "--virtual-package __cuda=12" in answer.out
+    assert env.ok(*words, "--virtual-package", "__cuda=12", "--json").json()["answer"] == "possible"
     assert "environment of its own" not in answer.out
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "12.4")
     assert env.ok(*words, "--json").json()["answer"] == "possible"

@@ -10,6 +10,7 @@ from kaa.prefix.prefix import Prefix
 from kaa.prefix.state import (
     BrokenState,
     EnvironmentFrozen,
+    InvalidPin,
     check_not_frozen,
     find_frozen_marker,
     is_frozen,
@@ -84,8 +85,11 @@ def test_pins_are_match_specs(prefix: Prefix) -> None:
     [pin] = read_pinned(prefix)
     assert pin.name == "numpy"
     (prefix.conda_meta / "pinned").write_text("numpy >=<1\n")
-    with pytest.raises(InvalidMatchSpec):
+    with pytest.raises(InvalidPin) as caught:
         read_pinned(prefix)
+    assert isinstance(caught.value, InvalidMatchSpec)
+    assert "numpy >=<1" in str(caught.value)
+    assert str(prefix.conda_meta / "pinned") in str(caught.value)
 
 
 @pytest.mark.parametrize(

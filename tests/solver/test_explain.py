@@ -117,7 +117,7 @@ tool needs lib >=4 or >=5, but the channels offer 1 to 3
         """
 gpu cannot be installed.
 gpu needs __cuda >=12, but this machine has no __cuda
-  try: set CONDA_OVERRIDE_CUDA=12 to solve for a machine that has it
+  try: solve for a machine that has it: --virtual-package __cuda=12
 """,
     ),
     (
@@ -128,7 +128,7 @@ gpu needs __cuda >=12, but this machine has no __cuda
         """
 new cannot be installed.
 new needs __glibc >=2.38, but this machine has __glibc 2.35
-  try: set CONDA_OVERRIDE_GLIBC=2.38 to solve for a machine that has it
+  try: solve for a machine that has it: --virtual-package __glibc=2.38
 """,
     ),
     (
@@ -140,7 +140,7 @@ new needs __glibc >=2.38, but this machine has __glibc 2.35
 __glibc>=3 cannot be installed.
 __glibc>=3 was asked for, but this machine has __glibc 2.35
   try: leave out __glibc>=3 (gives a 1)
-  try: set CONDA_OVERRIDE_GLIBC=3 to solve for a machine that has it
+  try: solve for a machine that has it: --virtual-package __glibc=3
 """,
     ),
     (

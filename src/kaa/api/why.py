@@ -31,14 +31,20 @@ class NotThere(KaaError):
 
     conda_name = "PackageNotInstalledError"
 
-    def __init__(self, spec: MatchSpec, where: str, installed: RepoDataRecord | None, near: Sequence[str]) -> None:
+    def __init__(
+        self, spec: MatchSpec, where: Path | None, installed: RepoDataRecord | None, near: Sequence[str]
+    ) -> None:
         self.package_name = spec.name
         self.spec = str(spec)
-        self.where = where
+        self.where = "what would be installed" if where is None else str(where)
         self.near_names = list(near)
         hints = [f"ask about one of these: {', '.join(near)}"] if near else []
-        hints.append(f"ask what keeps it out: kaa why-not {shlex.quote(str(spec))}")
-        found = f"is not in {where}" if installed is None else f"is not in {where}, which has {installed.dist}"
+        question = f"kaa why-not {shlex.quote(str(spec))}"
+        if where is None:
+            hints.append(f"ask what keeps it out, with the same --plan: {question} --plan …")
+        else:
+            hints.append(f"ask what keeps it out: {question} --prefix {shlex.quote(str(where))}")
+        found = f"is not in {self.where}" + ("" if installed is None else f", which has {installed.dist}")
         super().__init__(f"{spec} {found}", hints=tuple(hints))
 
 
@@ -80,7 +86,7 @@ def explain_presence(session: Session, prefix: Path, package: str | MatchSpec) -
     if pip is not None and not present:
         return Why(pip.name, content.prefix, None, pip)
     others = [found.normalized_name for found in content.pip]
-    presence = _find(session, spec, content.records, requests, str(content.prefix), others)
+    presence = _find(session, spec, content.records, requests, content.prefix, others)
     return Why(name, content.prefix, presence, pip, is_virtual=name.startswith("__"))
 
 
@@ -99,7 +105,7 @@ def explain_planned_presence(
     transaction = plan_only(session, specs, prefix, options)
     requests = {} if prefix is None else requested_specs(Prefix(transaction.prefix))
     requests |= transaction.requested_specs
-    presence = _find(session, spec, transaction.final, requests, "what would be installed", ())
+    presence = _find(session, spec, transaction.final, requests, None, ())
     name = spec.name or ""
     return Why(name, None if prefix is None else transaction.prefix, presence, is_virtual=name.startswith("__"))
 
@@ -118,7 +124,7 @@ def _find(
     spec: MatchSpec,
     records: Sequence[RepoDataRecord],
     requests: dict[str, str],
-    where: str,
+    where: Path | None,
     others: Sequence[str],
 ) -> Presence:
     name = spec.name or ""

@@ -71,6 +71,13 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
     flag(group, "-d", "--dry-run", option="dry_run", help="show what would be done, and stop")
 
 
+def point_in_time(text: str) -> str:
+    """What --exclude-newer takes; an empty text (of a variable that is not set) must not let everything in."""
+    if text.strip():
+        return text
+    raise argparse.ArgumentTypeError("it is empty; give a date, a time or an age, or false for no cut-off")
+
+
 def platform(text: str) -> str:
     """The name of a platform; a misspelt one would only look like a channel without packages."""
     known = [subdir for subdir in KNOWN_SUBDIRS if subdir != NOARCH]
@@ -183,6 +190,7 @@ def add_solving(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--exclude-newer",
         dest="exclude_newer",
+        type=point_in_time,
         metavar="WHEN",
         default=None,
         help="leave out packages newer than a date (2026-03-01), a time or an age (7d); false: none",

@@ -11,7 +11,7 @@ import msgspec
 
 from kaa.errors import KaaError
 from kaa.host.files import write_atomic
-from kaa.models.match_spec import MatchSpec
+from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
 from kaa.models.pattern import Pattern
 from kaa.prefix.prefix import Prefix
 
@@ -19,6 +19,17 @@ UNSET = "***unset***"
 """The value that stands for "this variable is to be unset"."""
 
 _CONTROL = Pattern(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class InvalidPin(InvalidMatchSpec):
+    """A line of `conda-meta/pinned` is no match spec."""
+
+    noun = "pin"
+
+    def __init__(self, path: Path, error: InvalidMatchSpec) -> None:
+        self.path = str(path)
+        hints = (f"correct that line in {path}", "leave pins aside once, with --no-pin")
+        super().__init__(error.text, error.position, error.reason, hints=hints)
 
 
 class BrokenState(KaaError):
@@ -87,8 +98,14 @@ def _read_state(prefix: Prefix) -> dict[str, object]:
 
 
 def read_pinned(prefix: Prefix) -> tuple[MatchSpec, ...]:
-    """The match specs in `conda-meta/pinned`, in its order; raises InvalidMatchSpec for a line that is none."""
-    return tuple(MatchSpec.parse(line) for line in read_pinned_lines(prefix))
+    """The match specs in `conda-meta/pinned`, in its order; raises InvalidPin for a line that is none."""
+    pins = []
+    for line in read_pinned_lines(prefix):
+        try:
+            pins.append(MatchSpec.parse(line))
+        except InvalidMatchSpec as error:
+            raise InvalidPin(prefix.conda_meta / "pinned", error) from error
+    return tuple(pins)
 
 
 def read_pinned_lines(prefix: Prefix) -> tuple[str, ...]:

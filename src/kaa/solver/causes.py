@@ -28,7 +28,7 @@ from kaa.solver.reasons import (
     TooNew,
     Unreadable,
 )
-from kaa.solver.spelling import override_of, spell
+from kaa.solver.spelling import spell
 from kaa.solver.states import NameStates, query_of
 from kaa.solver.unrolling import Unrolled, unroll
 
@@ -259,8 +259,8 @@ class Tree:
         """How to solve for a machine that has what is needed of a virtual package."""
         if name.startswith("__"):
             asked = sorted({Version(literal) for text in texts for literal in LOWEST_VERSION.findall(text)})
-            variable = f"{override_of(name)}={asked[0]}" if asked else override_of(name)
-            self.hints.append(f"set {variable} to solve for a machine that has {'it' if asked else name}")
+            version = asked[0] if asked else "VERSION"
+            self.hints.append(f"solve for a machine that has it: --virtual-package {name}={version}")
 
     def _no_version(self, name: str, states: NameStates) -> str:
         """What there is of a name, when nothing fits."""

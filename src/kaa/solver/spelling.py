@@ -16,8 +16,3 @@ def spell(spec: MatchSpec) -> str:
     if spec.build is None:
         return head
     return f"{head}={spec.build}" if version.startswith("==") else str(spec)
-
-
-def override_of(name: str) -> str:
-    """The variable that overrides a virtual package."""
-    return f"CONDA_OVERRIDE_{name.removeprefix('__').upper()}"

@@ -133,7 +133,7 @@ class Telling:
         assert present is not None
         verb = "would be in" if self._arguments.plan else "is in"
         yield f"Nothing keeps {self._spec} out: {present.name} {present.version} {verb} {self._where}."
-        yield f"kaa why {self._name} tells who needs it."
+        yield f"{self._why_command()} tells who needs it."
 
     def _possible(self) -> Iterator[str]:
         present = self._why_not.present
@@ -184,6 +184,15 @@ class Telling:
             reason = HIDDEN_BY[offer.hidden_by].format(name=self._name) if offer.hidden_by else ""
             versions = ", ".join(offer.versions[:MOST_VERSIONS]) + (", …" if offer.versions[MOST_VERSIONS:] else "")
             yield f"  {place_of(offer, self._names)}: {self._name} {versions}" + (f" ({reason})" if reason else "")
+
+    def _why_command(self) -> str:
+        """The command that tells who needs the package, in the same place."""
+        words = ["kaa", "why", self._name]
+        if self._why_not.prefix is not None:
+            words += where_of(self._why_not.prefix, self._session)[1:]
+        if self._arguments.plan:
+            words += [*flags_of(self._arguments), "--plan", *self._arguments.plan]
+        return shlex.join(words)
 
     def _command(self) -> str:
         return shlex.join(command_for(self._why_not, self._arguments, self._session))
