@@ -6,7 +6,19 @@ import importlib
 import subprocess
 import sys
 
-NAMES = ["start_up", "parse", "index", "solve", "random_solves", "scale", "shards", "extract", "link", "create"]
+NAMES = [
+    "start_up",
+    "parse",
+    "index",
+    "solve",
+    "random_solves",
+    "scale",
+    "shards",
+    "extract",
+    "link",
+    "create",
+    "verify",
+]
 
 
 def main() -> None:

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from kaa.api.listing import read_environment as read_environment
     from kaa.api.problems import ProblemWriter as ProblemWriter
     from kaa.api.problems import solve_problem as solve_problem
+    from kaa.api.recovering import recover_environment as recover_environment
     from kaa.api.removal import plan_environment_removal as plan_environment_removal
     from kaa.api.removal import remove_environment as remove_environment
     from kaa.api.searching import search_packages as search_packages
     from kaa.api.session import Session as Session
     from kaa.api.session import open_session as open_session
+    from kaa.api.verifying import verify_environment as verify_environment
     from kaa.api.why import explain_planned_presence as explain_planned_presence
     from kaa.api.why import explain_presence as explain_presence
     from kaa.api.why_not import explain_absence as explain_absence
@@ -82,9 +84,11 @@ _PUBLIC = {
     "plan_remove": "kaa.api.environments",
     "plan_update": "kaa.api.environments",
     "read_environment": "kaa.api.listing",
+    "recover_environment": "kaa.api.recovering",
     "remove_environment": "kaa.api.removal",
     "search_packages": "kaa.api.searching",
     "solve_problem": "kaa.api.problems",
+    "verify_environment": "kaa.api.verifying",
 }
 
 __all__ = ["__version__", *_PUBLIC]

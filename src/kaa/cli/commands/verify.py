@@ -1,0 +1,141 @@
+"""`kaa verify`: what of environments is not as it was installed."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from kaa.api.session import Session
+from kaa.api.verifying import verify_environment
+from kaa.cli.arguments import add_output
+from kaa.cli.configuring import existing_target
+from kaa.cli.output import print_json, size_text
+from kaa.cli.progress import clean
+from kaa.prefix.verification import DamagedPackage, UnmetDependency, Verification
+
+HELP = """Tell what of an environment is not as it was installed: every file is compared with its package's hash.
+
+    kaa verify -n demo -n other
+
+The exit code is 0 when nothing is wrong, and 1 when something is. Files of pip and of your own are no problem; -v lists
+those that no package brought."""
+
+MOST_PATHS = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which environments")
+    group.add_argument(
+        "-n",
+        "--name",
+        dest="targets",
+        action="append",
+        type=lambda text: ("name", text),
+        metavar="NAME",
+        help="the environment of that name; may be repeated",
+    )
+    group.add_argument(
+        "-p",
+        "--prefix",
+        dest="targets",
+        action="append",
+        type=lambda text: ("prefix", text),
+        metavar="DIR",
+        help="the environment in that directory; may be repeated",
+    )
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace, session: Session) -> int:
+    found = [verify_environment(session, prefix) for prefix in targets(arguments, session)]
+    if session.config.json:
+        print_json(verify_json(found))
+    else:
+        lines = [line for one in found for line in verification_lines(one, session)]
+        print("\n".join(clean(line) for line in lines))
+    return 0 if all(one.is_clean for one in found) else 1
+
+
+def targets(arguments: argparse.Namespace, session: Session) -> list[Path]:
+    """The environments that are named, each once; else the active one or base. Raises EnvironmentNotFound."""
+    named = arguments.targets or [("name", None)]
+    every = (argparse.Namespace(**{kind: text}) for kind, text in named)
+    return list(dict.fromkeys(existing_target(one, session.config, session.environ) for one in every))
+
+
+# -- for people -------------------------------------------------------------------------------------------------------
+
+
+def verification_lines(found: Verification, session: Session) -> Iterator[str]:
+    """What is wrong with one environment, by package."""
+    everything = session.config.verbosity > 0
+    name = session.environments.name_of(Path(found.prefix))
+    yield f"{name}: {found.packages} packages, {found.files} files, {size_text(found.size)}"
+    if found.busy:
+        yield f"  {found.busy} is changing this environment now; ask again when that has ended"
+    if found.interrupted:
+        yield "  a change of this environment was interrupted; finish it or take it back:"
+        yield f"    kaa recover --prefix {shlex.quote(found.prefix)}"
+    for broken in found.broken_records:
+        yield f"  {broken.path} ({broken.kind}): {broken.reason}"
+    yield from package_lines(found, MOST_PATHS if not everything else None)
+    yield from foreign_lines(found, everything=everything)
+    count = found.problems
+    yield f"{count} {'problem' if count == 1 else 'problems'}." if count else "Nothing is wrong."
+
+
+def package_lines(found: Verification, most: int | None) -> Iterator[str]:
+    """What is wrong with packages: their files, then their dependencies."""
+    damaged = {package.dist: package for package in found.damaged}
+    unmet: dict[str, list[UnmetDependency]] = {}
+    for one in found.unmet:
+        unmet.setdefault(one.package, []).append(one)
+    for dist in sorted({*damaged, *unmet}):
+        yield f"  {dist}"
+        if dist in damaged:
+            yield from damage_lines(damaged[dist], most)
+        for one in unmet.get(dist, ()):
+            there = f"there is {', '.join(one.installed)}" if one.installed else "nothing like it is there"
+            says = "needs" if one.kind == "depends" else "goes only with"
+            yield f"    {says} {one.spec}, and {there}"
+
+
+def damage_lines(package: DamagedPackage, most: int | None) -> Iterator[str]:
+    """The changed and the missing files of a package, at most so many."""
+    lines = [f"    changed  {one.path}: {one.reason}" for one in package.changed]
+    lines += [f"    missing  {path}" for path in package.missing]
+    yield from lines[:most]
+    if most is not None and len(lines) > most:
+        yield f"    and {len(lines) - most} more; -v lists all"
+    if package.overwritten_by:
+        yield f"    overwritten by pip: {', '.join(package.overwritten_by)}"
+
+
+def foreign_lines(found: Verification, *, everything: bool) -> Iterator[str]:
+    """What no package brought."""
+    for one in found.pip:
+        yield f"  installed by {one.installer or 'pip or its like'}: {one.name} {one.version} ({one.files} files)"
+    if found.user_files:
+        count = len(found.user_files)
+        noun = "file" if count == 1 else "files"
+        yield f"  {count} {noun} of no package{':' if everything else '; -v lists them'}"
+        if everything:
+            yield from (f"    {path}" for path in found.user_files)
+
+
+# -- for programs -----------------------------------------------------------------------------------------------------
+
+
+def verify_json(found: list[Verification]) -> dict[str, object]:
+    """The same as data."""
+    return {
+        "success": True,
+        "clean": all(one.is_clean for one in found),
+        "environments": [
+            {"clean": one.is_clean, "problems": one.problems, **msgspec.to_builtins(one)} for one in found
+        ],
+    }
