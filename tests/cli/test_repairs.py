@@ -151,3 +151,29 @@ def test_what_another_platform_has(kaa: Kaa, tmp_path: Path) -> None:
     document = kaa("create", "-n", "env", "-O", "-c", folder, "winlib", "--json").json()
     assert document["elsewhere"] == {"winlib": ["win-64"]}
     assert document["packages"] == ["winlib"]
+
+
+def test_a_later_channel_and_an_earlier_request_at_once(kaa: Kaa, tmp_path: Path) -> None:
+    first, second = ChannelBuilder(tmp_path / "first"), ChannelBuilder(tmp_path / "second")
+    first.add(
+        Package("base", "1.0"), Package("user", "1.0", depends=["base <2"]), Package("user", "2.0", depends=["base"])
+    ).write()
+    second.add(Package("base", "3.0"), Package("more", "1.0", depends=["base >=3"])).write()
+    channels = ["-O", "-c", str(first.folder), "-c", str(second.folder)]
+    kaa.ok("create", "-y", "-n", "env", *channels, "user=1")
+    answer = kaa("install", "-n", "env", "--dry-run", *channels, "more")
+    assert answer.code == 1
+    [command] = [line.strip() for line in answer.err.splitlines() if line.strip().startswith("kaa install")]
+    assert "--channel-priority flexible" in command
+    done = kaa.ok(*shlex.split(command)[1:], "--json").json()
+    assert {record["dist_name"] for record in done["actions"]["LINK"]} == {"base-3.0-0", "more-1.0-0", "user-2.0-0"}
+
+
+def test_what_is_frozen_and_has_no_other_version(kaa: Kaa, tmp_path: Path) -> None:
+    channel = ChannelBuilder(tmp_path / "narrow")
+    channel.add(Package("old", "1.0"), Package("new", "1.0", constrains=["old 2"])).write()
+    only = ["-O", "-c", str(channel.folder)]
+    kaa.ok("create", "-y", "-n", "env", *only, "old")
+    answer = kaa("install", "-n", "env", "--dry-run", "--freeze-installed", *only, "new")
+    assert answer.code == 1
+    assert "UnsatisfiableError: new cannot be installed" in answer.err

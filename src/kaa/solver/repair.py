@@ -94,6 +94,8 @@ class Repairs:
             self._try(relaxation)
         if not any(repair.kind in OF_REQUESTS for _, repair in self.found):
             self._combine()
+        if not self.found and self._shut_out():
+            self._combine(Relaxation("priority", self.request.options.channel_priority, "flexible"))
         if len(self.found) < ENOUGH:
             for fact in self.facts:
                 if self._can_be_dropped(fact):
@@ -235,7 +237,7 @@ class Repairs:
                 yield Relaxation("cutoff", new=name)
             if not any(repair.kind == "cutoff" for _, repair in self.found):
                 yield Relaxation("cutoff")
-        shut_out = [name for name in self.names if self.trials.world.states_of(name).shut_out]
+        shut_out = self._shut_out()
         asked = {spec.name: spec for spec in self.request.install}
         for name in shut_out[:MOST_SHUT_OUT]:
             for channel in dict.fromkeys(group.channel for group in self.trials.world.states_of(name).shut_out):
@@ -246,12 +248,16 @@ class Repairs:
         if shut_out:
             yield Relaxation("priority", self.request.options.channel_priority, "flexible")
 
+    def _shut_out(self) -> list[str]:
+        """The names of which strict channel priority leaves something out."""
+        return [name for name in self.names if self.trials.world.states_of(name).shut_out]
+
     # Several contradictions at once
 
-    def _combine(self) -> None:
+    def _combine(self, *first: Relaxation) -> None:
         """Relax whatever contradicts itself until there is a solution, then take back what was not needed."""
-        relaxed: list[Relaxation] = []
-        facts: Sequence[Requested | Pinned] = self.facts
+        relaxed = list(first)
+        facts = self.trials.solve(relax(self.request, relaxed)).facts if relaxed else self.facts
         for _ in range(MOST_ROUNDS):
             relaxation = self._widest(facts, relaxed)
             if relaxation is None:
@@ -276,7 +282,11 @@ class Repairs:
             if str(fact.spec) in done:
                 continue
             if isinstance(fact, Pinned) or fact.job == "history":
-                return next(self._ways(fact))
+                # What is frozen as well may have no other version that works.
+                way = next(self._ways(fact), None)
+                if way is not None:
+                    return way
+                continue
             if fact.job == "freeze":
                 return Relaxation("freeze")
             if not self._has_candidates(name_in(fact.spec)):
