@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from kaa.host.locks import file_lock
 from kaa.prefix.verification import paths_in_record
+from kaa.transaction.execute import LOCK
 from kaa.transaction.journal import JOURNAL, Journal
 from tests.channels import ChannelBuilder, File, Package, Symlink
 from tests.cli.commands import Kaa
@@ -424,6 +426,33 @@ def test_a_change_that_was_complete_is_finished(env: Kaa) -> None:
     assert not (prefix / JOURNAL).exists()
     assert verify(env)["clean"] is True
     assert verify(env)["user_files"] == []
+
+
+def test_a_change_that_is_under_way_is_no_interrupted_one(env: Kaa) -> None:
+    prefix = env.environment("env")
+    journal = Journal(prefix)
+    with file_lock(prefix / LOCK):
+        journal.begin()
+        found = verify(env)
+        assert found["interrupted"] is False
+        assert f"process {os.getpid()} on " in found["busy"]
+        assert "is changing this environment now" in env("verify", "-n", "env").out
+        assert "kaa recover" not in env("verify", "-n", "env").out
+    assert verify(env)["busy"] == ""
+    journal.roll_back()
+    assert verify(env)["clean"] is True
+
+
+@pytest.mark.parametrize("line", [b"", b"[]\n", b'["made", ["/etc"', b'["made", 3]\n', b'["made", ["/", "/tmp", 3]]\n'])
+def test_a_journal_that_says_little_or_too_much(kaa: Kaa, line: bytes) -> None:
+    prefix = kaa.environment("never")
+    (prefix / "conda-meta").mkdir(parents=True)
+    (prefix / JOURNAL).write_bytes(line)
+    beside = prefix.parent / "beside"
+    beside.mkdir()
+    assert kaa.ok("recover", "-p", str(prefix), "--json").json()["exists"] is False
+    assert not (prefix / JOURNAL).exists()
+    assert beside.is_dir()
 
 
 def test_what_cannot_be_taken_back_is_told(env: Kaa) -> None:

@@ -7,6 +7,7 @@ Nothing is changed. What a record names outside the environment is never read, n
 # ruff: noqa: PTH110, PTH114, PTH118
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -45,6 +46,7 @@ from kaa.transaction.journal import JOURNAL
 
 WORKERS = 4
 FILES_AT_ONCE = 128
+BYTES_AT_ONCE = 8_000_000
 RECORD_LIMIT = 16 << 20
 BLOCK = 1 << 20
 OF_THE_ENVIRONMENT = frozenset({"conda-meta", "condabin", ".condarc", "condarc", "condarc.d"})
@@ -70,7 +72,10 @@ def verify_environment(session: Session, prefix: Path) -> Verification:
     pip, user_files = foreign_files(prefix, owned, distributions, session.package_directories)
     files_of = {record.dist: record.files for record in records}
     virtual = [package.record() for package in session.virtual_packages(session.subdir)]
-    requests = requested_specs(environment, records) if environment.is_environment() else {}
+    requests: dict[str, str] = {}
+    # A history that cannot be read says nothing of what was asked for.
+    with contextlib.suppress(OSError):
+        requests = requested_specs(environment, records)
     return Verification(
         prefix=str(prefix),
         packages=len(records),
@@ -150,8 +155,7 @@ def look_at(
     prefix: Path, paths: Mapping[str, Mapping[str, InstalledPath]]
 ) -> tuple[dict[str, dict[str, SeenPath]], int]:
     """What stands at every recorded path, by dist string, and how many bytes were read for that."""
-    every = [(dist, path, entry) for dist, found in paths.items() for path, entry in found.items()]
-    chunks = [every[at : at + FILES_AT_ONCE] for at in range(0, len(every), FILES_AT_ONCE)]
+    chunks = list(iter_chunks(paths))
     is_inside = inside_check(prefix)
     root = f"{prefix}{os.sep}"
 
@@ -165,6 +169,21 @@ def look_at(
             seen[dist][path] = answer
             size += answer.size if answer.sha256 else 0
     return seen, size
+
+
+def iter_chunks(paths: Mapping[str, Mapping[str, InstalledPath]]) -> Iterator[list[tuple[str, str, InstalledPath]]]:
+    """The recorded paths in portions that are worth a turn of a thread; large files stand alone."""
+    chunk: list[tuple[str, str, InstalledPath]] = []
+    size = 0
+    for dist, found in paths.items():
+        for path, entry in found.items():
+            chunk.append((dist, path, entry))
+            size += entry.size_in_bytes or 0
+            if len(chunk) == FILES_AT_ONCE or size > BYTES_AT_ONCE:
+                yield chunk
+                chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def inside_check(prefix: Path) -> Callable[[str], bool]:

@@ -74,7 +74,7 @@ def verification_lines(found: Verification, session: Session) -> Iterator[str]:
     """What is wrong with one environment, by package."""
     everything = session.config.verbosity > 0
     name = session.environments.name_of(Path(found.prefix))
-    yield f"{name}: {found.packages} packages, {found.files} files, {size_text(found.size)}"
+    yield f"{name}: {counted(found.packages, 'package')}, {counted(found.files, 'file')}, {size_text(found.size)}"
     if found.busy:
         yield f"  {found.busy} is changing this environment now; ask again when that has ended"
     if found.interrupted:
@@ -84,8 +84,12 @@ def verification_lines(found: Verification, session: Session) -> Iterator[str]:
         yield f"  {broken.path} ({broken.kind}): {broken.reason}"
     yield from package_lines(found, MOST_PATHS if not everything else None)
     yield from foreign_lines(found, everything=everything)
-    count = found.problems
-    yield f"{count} {'problem' if count == 1 else 'problems'}." if count else "Nothing is wrong."
+    yield f"{counted(found.problems, 'problem')}." if found.problems else "Nothing is wrong."
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def package_lines(found: Verification, most: int | None) -> Iterator[str]:
@@ -118,11 +122,9 @@ def damage_lines(package: DamagedPackage, most: int | None) -> Iterator[str]:
 def foreign_lines(found: Verification, *, everything: bool) -> Iterator[str]:
     """What no package brought."""
     for one in found.pip:
-        yield f"  installed by {one.installer or 'pip or its like'}: {one.name} {one.version} ({one.files} files)"
+        yield f"  installed by {one.installer or 'pip or its like'}: {one.name} {one.version} ({counted(one.files, 'file')})"
     if found.user_files:
-        count = len(found.user_files)
-        noun = "file" if count == 1 else "files"
-        yield f"  {count} {noun} of no package{':' if everything else '; -v lists them'}"
+        yield f"  {counted(len(found.user_files), 'file')} of no package{':' if everything else '; -v lists them'}"
         if everything:
             yield from (f"    {path}" for path in found.user_files)
 
