@@ -122,7 +122,8 @@ def damage_lines(package: DamagedPackage, most: int | None) -> Iterator[str]:
 def foreign_lines(found: Verification, *, everything: bool) -> Iterator[str]:
     """What no package brought."""
     for one in found.pip:
-        yield f"  installed by {one.installer or 'pip or its like'}: {one.name} {one.version} ({counted(one.files, 'file')})"
+        installer = one.installer or "pip or its like"
+        yield f"  installed by {installer}: {one.name} {one.version} ({counted(one.files, 'file')})"
     if found.user_files:
         yield f"  {counted(len(found.user_files), 'file')} of no package{':' if everything else '; -v lists them'}"
         if everything:
