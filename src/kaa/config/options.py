@@ -4,8 +4,8 @@ Names are those of conda's configuration files. From these declarations come the
 variables `KAA_<NAME>` and `CONDA_<NAME>`, the `kaa config` command and the reference in docs/reference/options.md.
 
 `Config` is the value with everything merged (made by `kaa.config.sources.load_config`). Rooms below never see it: they
-are handed the small value they need by `kaa.config.values`. This module imports nothing heavy, and is long because it is
-one table.
+are handed the small value they need by `kaa.config.values`. This module imports nothing heavy. It is one table, and
+as long as that.
 
 >>> config = Config({"offline": True})
 >>> config.offline, config.channels, Config.offline.name
