@@ -443,7 +443,7 @@ def test_a_change_that_is_under_way_is_no_interrupted_one(env: Kaa) -> None:
     assert verify(env)["clean"] is True
 
 
-@pytest.mark.parametrize("line", [b"", b"[]\n", b'["made", ["/etc"', b'["made", 3]\n', b'["made", ["/", "/tmp", 3]]\n'])
+@pytest.mark.parametrize("line", [b"", b'["made", ["/etc"', b'["made", ["/", "/tmp"]]\n'])
 def test_a_journal_that_says_little_or_too_much(kaa: Kaa, line: bytes) -> None:
     prefix = kaa.environment("never")
     (prefix / "conda-meta").mkdir(parents=True)
@@ -453,6 +453,21 @@ def test_a_journal_that_says_little_or_too_much(kaa: Kaa, line: bytes) -> None:
     assert kaa.ok("recover", "-p", str(prefix), "--json").json()["exists"] is False
     assert not (prefix / JOURNAL).exists()
     assert beside.is_dir()
+
+
+@pytest.mark.parametrize("line", [b"[]\n", b'["made", 3]\n', b'["create", ["../beside/file"]]\n'])
+def test_a_journal_that_kaa_cannot_have_written(kaa: Kaa, line: bytes) -> None:
+    prefix = kaa.environment("never")
+    (prefix / "conda-meta").mkdir(parents=True)
+    (prefix / JOURNAL).write_bytes(line)
+    beside = prefix.parent / "beside"
+    beside.mkdir()
+    (beside / "file").write_text("mine")
+    answer = kaa("recover", "-p", str(prefix), "--json")
+    assert answer.code == 1
+    assert answer.json()["path"] == str(prefix / JOURNAL)
+    assert (prefix / JOURNAL).read_bytes() == line
+    assert (beside / "file").read_text() == "mine"
 
 
 def test_what_cannot_be_taken_back_is_told(env: Kaa) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kaa.errors import KaaError
 from kaa.transaction.execute import LOCK, EnvironmentChanged
-from kaa.transaction.journal import JOURNAL, STAGING, Journal, RollbackFailed, recover
+from kaa.transaction.journal import JOURNAL, STAGING, Journal, JournalDamaged, RollbackFailed, recover
 from tests.channels import File, Package, Symlink
 from tests.transaction.world import SITE, Tree, World, python_package, tree
 
@@ -246,7 +251,7 @@ def test_killed_the_next_change_finds_the_old_environment(tmp_path: Path, number
         world.unpack(package)
     before = tree(world.prefix)
     kill_at(world, number)
-    assert recover(world.prefix) or number < 3
+    assert recover(world.prefix) == "taken back"
     assert tree(world.prefix) == before
 
 
@@ -277,8 +282,60 @@ def test_a_line_that_was_cut_short_had_not_been_acted_on(world: World) -> None:
     journal.set_aside(["share/same"])
     with (world.prefix / JOURNAL).open("a") as stream:
         stream.write('["create",["share/both')
-    assert recover(world.prefix)
+    assert recover(world.prefix) == "taken back"
     assert tree(world.prefix) == before
+
+
+OUTSIDE = [
+    ["create", ["../outside"]],
+    ["create", ["/outside"]],
+    ["create", ["lib/../../outside"]],
+    ["create", ["", "lib"]],
+    ["create", [7]],
+    ["create", "lib"],
+    ["mkdir", ["../outside"]],
+    ["move", [["lib/a", "../outside"]]],
+    ["move", [["../outside", "lib/a"]]],
+    ["move", [["lib/a"]]],
+    ["rmdir", [["../outside", 0o755]]],
+    ["rmdir", [["lib", 0o104755]]],
+    ["rmdir", ["lib"]],
+    ["append", "../outside", 0],
+    ["append", "lib", "0"],
+    ["spare", "../outside"],
+    ["burn", ["lib"]],
+    ["commit", "now"],
+    [],
+    {},
+    None,
+    "create",
+]
+
+
+@pytest.mark.parametrize("line", OUTSIDE, ids=json.dumps)
+def test_a_journal_of_somebody_else_is_not_acted_on(world: World, line: object) -> None:
+    world.install(*OLD)
+    outside = world.prefix.parent / "outside"
+    outside.write_text("mine")
+    before = tree(world.prefix)
+    text = "\n".join(map(json.dumps, (["made", []], ["create", ["share/both"]], line, ["create", ["becomes"]]))) + "\n"
+    (world.prefix / JOURNAL).write_text(text)
+    with pytest.raises(JournalDamaged, match=r"line 3 of .*kaa-journal") as caught:
+        recover(world.prefix)
+    assert caught.value.line == 3
+    assert outside.read_text() == "mine"
+    (world.prefix / JOURNAL).unlink()
+    assert tree(world.prefix) == before
+
+
+@given(st.binary(max_size=200))
+def test_no_journal_breaks_the_reader(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = Path(folder)
+        (prefix / JOURNAL).parent.mkdir()
+        (prefix / JOURNAL).write_bytes(content)
+        with contextlib.suppress(JournalDamaged):
+            Journal.read(prefix)
 
 
 def test_what_was_committed_is_finished(world: World) -> None:
@@ -287,10 +344,10 @@ def test_what_was_committed_is_finished(world: World) -> None:
     journal.begin()
     journal.set_aside(["share/same"])
     journal.declare_complete()
-    assert recover(world.prefix)
+    assert recover(world.prefix) == "finished"
     assert not (world.prefix / "share/same").exists()
     assert not (world.prefix / STAGING).exists()
-    assert not recover(world.prefix)
+    assert recover(world.prefix) == "nothing"
 
 
 def test_what_cannot_be_undone_is_told_and_tried_again(world: World) -> None:
@@ -306,7 +363,7 @@ def test_what_cannot_be_undone_is_told_and_tried_again(world: World) -> None:
     assert "share/alpha/one" in str(caught.value)
     (world.prefix / "share/alpha").unlink()
     (world.prefix / "share/alpha").mkdir()
-    assert recover(world.prefix)
+    assert recover(world.prefix) == "taken back"
     assert tree(world.prefix) == before
 
 

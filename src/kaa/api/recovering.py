@@ -15,11 +15,7 @@ from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.environments import absolute_location, register, registry_file
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.transaction.execute import LOCK
-from kaa.transaction.journal import JOURNAL, STAGING, Journal, recover
-
-NOTHING = "nothing"
-FINISHED = "finished"
-TAKEN_BACK = "taken back"
+from kaa.transaction.journal import JOURNAL, STAGING, Journal, Outcome, recover
 
 
 class RecoveryFailed(KaaError):
@@ -38,8 +34,7 @@ class Recovery(msgspec.Struct, frozen=True):
     """What was done about an interrupted change."""
 
     prefix: Path
-    outcome: str
-    """nothing, finished, taken back"""
+    outcome: Outcome
     exists: bool = True
     """False when a creation was taken back: there is no environment then."""
 
@@ -53,7 +48,7 @@ def recover_environment(session: Session, prefix: Path) -> Recovery:
     if not (prefix / JOURNAL).is_file():
         open_prefix(prefix)
         if not (prefix / STAGING).is_dir():
-            return Recovery(prefix, NOTHING)
+            return Recovery(prefix, "nothing")
 
     def tell(holder: LockHolder | None) -> None:
         session.reporter(Note(f"waiting for {prefix}, which {holder or 'another process'} is changing"))
@@ -63,17 +58,18 @@ def recover_environment(session: Session, prefix: Path) -> Recovery:
             # Whoever held the lock until now may have ended well.
             journal = Journal.read(prefix)
             made = made_directories(prefix) if journal is not None else []
-            if not recover(prefix) or journal is None:
-                return Recovery(prefix, NOTHING, Prefix(prefix).is_environment())
+            outcome = recover(prefix)
+            if outcome == "nothing":
+                return Recovery(prefix, "nothing", Prefix(prefix).is_environment())
             exists = Prefix(prefix).is_environment()
             if not exists:
                 clear_away(prefix, made)
     except OSError as error:
         raise RecoveryFailed(prefix, f"{error.filename or prefix}: {error.strerror or error}") from error
-    if journal.committed and session.config.register_envs and prefix != session.config.root_prefix:
+    if outcome == "finished" and session.config.register_envs and prefix != session.config.root_prefix:
         # The change was killed before it came to that.
         register(registry_file(session.home), prefix)
-    return Recovery(prefix, FINISHED if journal.committed else TAKEN_BACK, exists)
+    return Recovery(prefix, outcome, exists)
 
 
 def made_directories(prefix: Path) -> list[Path]:

@@ -89,8 +89,9 @@ def execute(
         _made_directories(environment.conda_meta) as made,
         file_lock(prefix / LOCK, timeout=options.lock_timeout, waiting=_tell_waiting(prefix, reporter)),
     ):
-        if recover(prefix):
-            reporter(Note(f"an interrupted change of {prefix} was undone first"))
+        outcome = recover(prefix)
+        if outcome != "nothing":
+            reporter(Note(f"an interrupted change of {prefix} was {outcome} first"))
         _check_unchanged(environment, transaction)
         Phases(transaction, packages, options, reporter, checkpoint, made).run()
     if options.registry is not None and prefix != options.root_prefix and not register(options.registry, prefix):

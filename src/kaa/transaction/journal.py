@@ -10,7 +10,7 @@ What is set aside, and what is prepared, lies in `conda-meta/.kaa-staging`.
 """
 
 # Paths are strings here: there are tens of thousands of them.
-# ruff: noqa: PTH101, PTH102, PTH104, PTH106, PTH108, PTH112, PTH116, PTH202
+# ruff: noqa: PTH101, PTH102, PTH104, PTH106, PTH108, PTH112, PTH116, PTH117, PTH202
 from __future__ import annotations
 
 import contextlib
@@ -19,7 +19,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from kaa.errors import KaaError
 from kaa.host.files import remove_tree
@@ -28,6 +28,8 @@ JOURNAL = "conda-meta/.kaa-journal"
 STAGING = "conda-meta/.kaa-staging"
 
 Line: TypeAlias = list[object]
+Outcome: TypeAlias = Literal["nothing", "finished", "taken back"]
+"""What became of an interrupted change; "nothing": there was none."""
 T = TypeVar("T")
 
 
@@ -43,6 +45,23 @@ class RollbackFailed(KaaError):
         super().__init__(
             f"{len(problems)} steps of a change that failed could not be undone in {prefix}:{listed}",
             hints=("repair what is named there (permissions, space) and change this environment again",),
+        )
+
+
+class JournalDamaged(KaaError):
+    """A journal that an interrupted change left behind says something that no change does."""
+
+    conda_name = "CorruptedEnvironmentError"
+
+    def __init__(self, path: Path, number: int) -> None:
+        self.path = str(path)
+        self.line = number
+        super().__init__(
+            f"line {number} of {path}, the journal of an interrupted change, cannot be what kaa wrote",
+            hints=(
+                "see what is left of the environment with `kaa verify`, and make it again from there",
+                "remove that file once nothing in it is needed: nothing is undone then",
+            ),
         )
 
 
@@ -208,19 +227,24 @@ class Journal:
 
     @classmethod
     def read(cls, prefix: Path) -> Journal | None:
-        """The journal that a transaction left behind when it was killed; None when there is none."""
+        """The journal that a transaction left behind when it was killed; None when there is none.
+
+        Raises JournalDamaged rather than to act on lines that are none, or on paths that lead out of the environment.
+        """
+        path = prefix / JOURNAL
         try:
-            data = (prefix / JOURNAL).read_bytes()
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
         journal = cls(prefix)
-        for text in data.splitlines(keepends=True):
-            with contextlib.suppress(ValueError):
-                line = json.loads(text) if text.endswith(b"\n") else None
-                if isinstance(line, list) and line:
-                    journal._lines.append(line)
-                    if line[0] == "spare":
-                        journal._spared.add(line[1])
+        # What follows the last end of a line had not been acted on when the writing stopped.
+        for number, text in enumerate(data.split(b"\n")[:-1], 1):
+            line = _parsed(text)
+            if line is None:
+                raise JournalDamaged(path, number)
+            journal._lines.append(line)
+            if line[0] == "spare":
+                journal._spared.add(str(line[1]))
         return journal
 
     @property
@@ -229,20 +253,58 @@ class Journal:
         return bool(self._lines) and self._lines[-1] == ["commit"]
 
 
-def recover(prefix: Path) -> bool:
-    """Finish or undo what a killed transaction left in an environment; True when there was something.
+def recover(prefix: Path) -> Outcome:
+    """Finish or take back what a killed transaction left in an environment, and say which.
 
     The caller holds the lock of the environment.
     """
     journal = Journal.read(prefix)
     if journal is None:
         remove_tree(prefix / STAGING)
-        return False
+        return "nothing"
     if journal.committed:
         journal._discard()
-    else:
-        journal.roll_back()
-    return True
+        return "finished"
+    journal.roll_back()
+    return "taken back"
+
+
+def _parsed(text: bytes) -> Line | None:
+    """A line of a journal, if it is one: of a known kind, and about paths below the environment only."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return list(line) if _is_line(line) else None
+
+
+def _is_line(line: object) -> bool:
+    match line:
+        case ["made", list(texts)]:
+            return all(isinstance(text, str) for text in texts)
+        case ["create" | "mkdir", list(paths)]:
+            return all(map(_is_below, paths))
+        case ["spare", path] | ["append", path, int() | None]:
+            return _is_below(path)
+        case ["move", list(moves)]:
+            return all(isinstance(move, list) and len(move) == 2 and all(map(_is_below, move)) for move in moves)
+        case ["rmdir", list(items)]:
+            return all(map(_is_directory_with_mode, items))
+    return line == ["commit"]
+
+
+def _is_below(path: object) -> bool:
+    """Whether a value is a posix path that stays below the environment."""
+    if not isinstance(path, str) or not path or "\0" in path:
+        return False
+    return not os.path.isabs(path) and not {"", ".", ".."}.intersection(path.replace(os.sep, "/").split("/"))
+
+
+def _is_directory_with_mode(item: object) -> bool:
+    match item:
+        case [path, int() as mode]:
+            return _is_below(path) and 0 <= mode <= 0o7777
+    return False
 
 
 def _attempts(undo: Callable[[T], None], items: Sequence[T]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kaa.api.recovering import FINISHED, TAKEN_BACK, Recovery, recover_environment
+from kaa.api.recovering import Recovery, recover_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import add_output, add_target
 from kaa.cli.configuring import existing_target
@@ -33,9 +33,9 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
 def recovery_text(recovery: Recovery) -> str:
     """What was done, in a sentence."""
     prefix = recovery.prefix
-    if recovery.outcome == FINISHED:
+    if recovery.outcome == "finished":
         return f"The interrupted change of {prefix} was complete; it is finished now."
-    if recovery.outcome != TAKEN_BACK:
+    if recovery.outcome != "taken back":
         return f"No change of {prefix} was interrupted; there is nothing to do."
     if recovery.exists:
         return f"The interrupted change of {prefix} is taken back; the environment is what it was before."
