@@ -18,8 +18,8 @@ from tests.channels import ChannelBuilder, Package, Server, serve
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """main/one and main/two, first and work: each has a tool, the newest is in first."""
-    for place, version in (("main/one", "1.0"), ("main/two", "2.0"), ("first", "9.0"), ("work/local", "5.0")):
+    """main/one and main/two, first and here: each has a tool, the newest is in first."""
+    for place, version in (("main/one", "1.0"), ("main/two", "2.0"), ("first", "9.0"), ("here/local", "5.0")):
         package = Package("tool", version, noarch="generic", files={"share/tool": version})
         ChannelBuilder(tmp_path / "world" / place).add(package).write()
     with serve(tmp_path / "world") as running:
@@ -28,7 +28,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def session(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[kaa.Session]:
-    monkeypatch.chdir(tmp_path / "world/work")
+    monkeypatch.chdir(tmp_path / "world/here")
     with opened(tmp_path, server) as session:
         yield session
 
@@ -42,7 +42,7 @@ def opened(tmp_path: Path, server: Server, **options: Any) -> kaa.Session:
             "channel_alias": f"{server.url}/main",
             "custom_multichannels": {"mine": [f"{server.url}/main/one", "two"], "all": ["mine", f"{server.url}/first"]},
             "default_channels": ["one"],
-            "custom_channels": {"local": str(tmp_path / "world/work")},
+            "custom_channels": {"local": str(tmp_path / "world/here")},
             **options,
         },
     )
@@ -61,7 +61,7 @@ CHANNELS = [
     ("{url}/main/two/noarch::tool", "2.0"),
     ("{URL}/main//two/::tool", "2.0"),
     ("./local::tool", "5.0"),
-    ("../work/local/noarch::tool", "5.0"),
+    ("../here/local/noarch::tool", "5.0"),
     ("~/main/two::tool", "2.0"),
     ("{folder}/main/one::tool", "1.0"),
     ("local::tool", "5.0"),
@@ -109,7 +109,7 @@ def test_the_history_keeps_the_text_of_names_and_makes_paths_whole(
 ) -> None:
     typed = {
         "mine::tool>1": "mine::tool[version='>1']",
-        "./local::tool": f"{(tmp_path / 'world/work/local').as_uri()}::tool",
+        "./local::tool": f"{(tmp_path / 'world/here/local').as_uri()}::tool",
     }
     for number, (text, kept) in enumerate(typed.items()):
         prefix = tmp_path / str(number)
