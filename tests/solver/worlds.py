@@ -73,7 +73,7 @@ class WorldRules:
         if target in self.loaded:
             implication.resolve([(states, allows)])
         else:
-            implication.cover(states)
+            implication.covered |= states
             self.postponed[id(implication)] = [(states, allows)]
         search.add_implication(implication)
         search.fresh.append(implication)

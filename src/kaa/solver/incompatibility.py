@@ -67,10 +67,6 @@ class Implication:
         """What the target may be → the states of the source that allow just this."""
         self._spelled: dict[int, Incompatibility] = {}
 
-    def cover(self, states: int) -> None:
-        """There will be rows for these states, once the target is known."""
-        self.covered |= states
-
     def resolve(self, rows: Sequence[tuple[int, int]]) -> None:
         """From now on the target is known; these are the rows for all states that were covered."""
         self.resolved = True

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from kaa.models.allocation import without_collections
 from kaa.models.graph import RecordGraph
 from kaa.solver.candidates import CandidateSource
-from kaa.solver.failures import PackagesNotFound, TimeLimitReached, Unsolvable, name_in, progress
+from kaa.solver.dependencies import with_dependencies_updated, without_requested
+from kaa.solver.failures import PackagesNotFound, TimeLimitReached, Unsolvable, progress
 from kaa.solver.keeping import may_keep, solve_keeping
-from kaa.solver.removal import needed_by, remaining, select_installed
+from kaa.solver.removal import remaining, select_installed
 from kaa.solver.request import SolveRequest
 from kaa.solver.search import NoSolution
 from kaa.solver.solution import Solution, Why
@@ -78,23 +79,6 @@ def telling_progress(solving: Solving) -> Iterator[None]:
         raise
 
 
-def with_dependencies_updated(solving: Solving, solution: Solution, check: Callable[[], None]) -> Solution:
-    """A solution in which what the named packages need is brought up to date as well.
-
-    What they need is known when they are chosen, and may change with what they need: it is solved again until nothing
-    new comes up.
-    """
-    extras = {name_in(spec): spec.extras for spec in (*solving.held, *solving.jobs) if spec.extras}
-    needed = needed_by(solution.records, solving.named, extras)
-    while needed - set(solving.needed):
-        solving = Solving(
-            solving.request, solving.source, check, world=solving.world, needed=needed | set(solving.needed)
-        )
-        solution = solving.solve()
-        needed = needed_by(solution.records, solving.named, extras)
-    return solution
-
-
 def solve_removal(request: SolveRequest) -> Solution:
     """What stays when packages are removed, and nothing is installed."""
     removed = select_installed(request.remove, request.installed, job="remove")
@@ -132,26 +116,6 @@ def solve_without_dependencies(
     records = {**solving.installed, **chosen}
     why: dict[str, Why] = {name: "requested" if name in chosen else "installed" for name in records}
     return Solution(RecordGraph(records.values()).order(), why, solving.search.effort)
-
-
-def without_requested(request: SolveRequest, solution: Solution) -> Solution:
-    """A solution without what was asked for by name, unless it was installed before or something else needs it."""
-    requested = {spec.name for spec in (*request.install, *request.update)}
-    before = {record.name: record for record in request.installed}
-    records = {
-        record.name: before.get(record.name, record) if record.name in requested else record
-        for record in solution.records
-    }
-    graph = RecordGraph(records.values())
-    dropped = {name for name in records if name in requested and name not in before}
-    changed = True
-    while changed:
-        kept = {name for name in dropped if any(user.name not in dropped for user in graph.dependents(name))}
-        changed = bool(kept)
-        dropped -= kept
-    records = {name: record for name, record in records.items() if name not in dropped}
-    why = {name: reason for name, reason in solution.why.items() if name in records}
-    return Solution(RecordGraph(records.values()).order(), why, solution.effort)
 
 
 def failure_of(

@@ -9,13 +9,13 @@ from msgspec.structs import replace
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.solver.candidates import CandidateSource
+from kaa.solver.dependencies import with_dependencies_updated, without_requested
 from kaa.solver.failures import NotInstalled, PackagesNotFound, TimeLimitReached
 from kaa.solver.opening import World
 from kaa.solver.proof import facts_of
 from kaa.solver.reasons import Pinned, Requested
 from kaa.solver.request import SolveRequest
 from kaa.solver.search import NoSolution
-from kaa.solver.solve import with_dependencies_updated, without_requested
 from kaa.solver.solving import Solving
 
 MOST_STEPS = 4000
