@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kaa.host.locks import file_lock
-from kaa.prefix.verification import paths_in_record
+from kaa.prefix.distribution_files import paths_in_record
 from kaa.transaction.execute import LOCK
 from kaa.transaction.journal import JOURNAL, Journal
 from tests.channels import ChannelBuilder, File, Package, Symlink

@@ -8,34 +8,26 @@ Nothing is changed. What a record names outside the environment is never read, n
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-
-import msgspec
 
 from kaa.api.session import Session
 from kaa.host.locks import LockTimeout, file_lock
 from kaa.host.platform import current_subdir
-from kaa.host.threads import map_in_threads
 from kaa.models.prefix_record import InstalledPath, PrefixRecord
+from kaa.prefix.damage import damaged_packages, recorded_paths
+from kaa.prefix.distribution_files import read_distributions
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import BrokenPrefixRecord, Prefix, open_prefix, read_record
-from kaa.prefix.python_packages import PythonDistribution, find_distributions
+from kaa.prefix.python_packages import PythonDistribution
+from kaa.prefix.recorded_files import look_at
 from kaa.prefix.verification import (
     BrokenRecord,
-    DamagedPackage,
     PipFiles,
-    SeenPath,
     Verification,
-    damaged_packages,
-    expected_hash,
-    paths_in_record,
-    recorded_paths,
     unmet_dependencies,
     with_overwriters,
 )
@@ -44,11 +36,6 @@ from kaa.transaction.clobber import original_path
 from kaa.transaction.execute import LOCK
 from kaa.transaction.journal import JOURNAL
 
-WORKERS = 4
-FILES_AT_ONCE = 128
-BYTES_AT_ONCE = 8_000_000
-RECORD_LIMIT = 16 << 20
-BLOCK = 1 << 20
 OF_THE_ENVIRONMENT = frozenset({"conda-meta", "condabin", ".condarc", "condarc", "condarc.d"})
 """What may lie at the top of an environment without a package that brought it."""
 
@@ -68,7 +55,8 @@ def verify_environment(session: Session, prefix: Path) -> Verification:
     seen, size = look_at(prefix, paths)
     damaged = damaged_packages(records, paths, seen)
     owned = {path for found in paths.values() for path in found}
-    distributions = read_distributions(environment, records, damaged)
+    changed = {one.path for package in damaged for one in package.changed}
+    distributions = read_distributions(environment, records, changed)
     pip, user_files = foreign_files(prefix, owned, distributions, session.package_directories)
     files_of = {record.dist: record.files for record in records}
     virtual = [package.record() for package in session.virtual_packages(session.subdir)]
@@ -148,128 +136,7 @@ def safe_paths(
     return paths, broken
 
 
-# -- files of packages ------------------------------------------------------------------------------------------------
-
-
-def look_at(
-    prefix: Path, paths: Mapping[str, Mapping[str, InstalledPath]]
-) -> tuple[dict[str, dict[str, SeenPath]], int]:
-    """What stands at every recorded path, by dist string, and how many bytes were read for that."""
-    chunks = list(iter_chunks(paths))
-    is_inside = inside_check(prefix)
-    root = f"{prefix}{os.sep}"
-
-    def look(chunk: Sequence[tuple[str, str, InstalledPath]]) -> list[SeenPath]:
-        return [see(root, path, entry, is_inside) for _, path, entry in chunk]
-
-    seen: dict[str, dict[str, SeenPath]] = {dist: {} for dist in paths}
-    size = 0
-    for chunk, answers in zip(chunks, map_in_threads(look, chunks, workers=WORKERS), strict=True):
-        for (dist, path, _), answer in zip(chunk, answers, strict=True):
-            seen[dist][path] = answer
-            size += answer.size if answer.sha256 else 0
-    return seen, size
-
-
-def iter_chunks(paths: Mapping[str, Mapping[str, InstalledPath]]) -> Iterator[list[tuple[str, str, InstalledPath]]]:
-    """The recorded paths in portions that are worth a turn of a thread; large files stand alone."""
-    chunk: list[tuple[str, str, InstalledPath]] = []
-    size = 0
-    for dist, found in paths.items():
-        for path, entry in found.items():
-            chunk.append((dist, path, entry))
-            size += entry.size_in_bytes or 0
-            if len(chunk) == FILES_AT_ONCE or size > BYTES_AT_ONCE:
-                yield chunk
-                chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-def inside_check(prefix: Path) -> Callable[[str], bool]:
-    """Whether a directory, as it is below the environment, really lies in it; each is looked up once."""
-    real = os.path.realpath(prefix).rstrip(os.sep) + os.sep
-    known: dict[str, bool] = {}
-
-    def is_inside(directory: str) -> bool:
-        answer = known.get(directory)
-        if answer is None:
-            found = os.path.realpath(os.path.join(prefix, directory))
-            answer = known[directory] = (found + os.sep).startswith(real)
-        return answer
-
-    return is_inside
-
-
-def see(root: str, path: str, entry: InstalledPath, is_inside: Callable[[str], bool]) -> SeenPath:
-    """What stands at one recorded path; files are read when their hash is known."""
-    if not is_inside(path.rpartition("/")[0]):
-        return SeenPath("outside")
-    try:
-        state = os.lstat(root + path)
-        if stat.S_ISLNK(state.st_mode):
-            return SeenPath("link", leads_somewhere=os.path.exists(root + path))
-        if stat.S_ISDIR(state.st_mode):
-            return SeenPath("directory")
-        if not stat.S_ISREG(state.st_mode):
-            return SeenPath("other")
-        is_executable = bool(state.st_mode & 0o111) or os.name == "nt"
-        if entry.path_type in ("softlink", "directory") or expected_hash(entry) is None:
-            return SeenPath("file", size=state.st_size, is_executable=is_executable)
-        digest, size = hash_and_size(root + path)
-        return SeenPath("file", digest, size, is_executable)
-    except (FileNotFoundError, NotADirectoryError):
-        return SeenPath("missing")
-    except OSError as error:
-        return SeenPath("unreadable", reason=error.strerror or str(error))
-
-
-def hash_and_size(path: str) -> tuple[str, int]:
-    """The SHA-256 of a file that is no link, and how long it is."""
-    # What was a file a moment ago may be a link or a pipe by now.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
-    try:
-        digest, size = hashlib.sha256(), 0
-        while block := os.read(descriptor, BLOCK):
-            digest.update(block)
-            size += len(block)
-    finally:
-        os.close(descriptor)
-    return digest.hexdigest(), size
-
-
 # -- files of nobody, and of pip --------------------------------------------------------------------------------------
-
-
-def read_distributions(
-    environment: Prefix, records: Sequence[PrefixRecord], damaged: Sequence[DamagedPackage]
-) -> dict[PythonDistribution, frozenset[str]]:
-    """The distributions that pip or its like installed, with the files that each lists.
-
-    One that came in the place of a package's own metadata directory is known by the RECORD that changed there.
-    """
-    try:
-        found = list(find_distributions(environment, records))
-        changed = {one.path for package in damaged for one in package.changed}
-        if any(path.endswith(".dist-info/RECORD") for path in changed):
-            unowned = [msgspec.structs.replace(record, files=()) for record in records]
-            every = find_distributions(environment, unowned)
-            found += [one for one in every if f"{one.metadata}/RECORD" in changed and one not in found]
-    except OSError:
-        return {}
-    return {distribution: files_of_distribution(environment, distribution) for distribution in found}
-
-
-def files_of_distribution(environment: Prefix, distribution: PythonDistribution) -> frozenset[str]:
-    """The files that a distribution's RECORD lists, as paths below the environment."""
-    try:
-        with (environment.path / distribution.metadata / "RECORD").open("rb") as stream:
-            text = stream.read(RECORD_LIMIT).decode(errors="surrogateescape")
-    except OSError:
-        return frozenset()
-    site_packages = distribution.metadata.rpartition("/")[0]
-    return paths_in_record(text, site_packages, environment.path.as_posix())
 
 
 def foreign_files(

@@ -1,11 +1,7 @@
-"""What is wrong with an environment, from what was seen on the disk and what its records say. Pure.
-
-The format of CEP 32 records neither modes nor the text of links: of those is judged only what makes a file useless.
-"""
+"""What is wrong with an environment, from what was seen on the disk and what its records say. Pure."""
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,48 +10,12 @@ import msgspec
 from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec import MatchSpec
 from kaa.models.match_spec_syntax import name_of
-from kaa.models.prefix_record import InstalledPath, PrefixRecord
 from kaa.models.record import RepoDataRecord
+from kaa.prefix.damage import DamagedPackage
 from kaa.prefix.python_packages import PythonDistribution
 from kaa.solver.presence import chosen_extras
 
-EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-"""Builders write this for links that led to no file when the package was made."""
-
 _DIST_INFO = re.compile(r"(?:^|/)site-packages/([^/]+?)-[^/-]+\.dist-info/")
-
-
-class SeenPath(msgspec.Struct, frozen=True):
-    """What stands at a recorded path."""
-
-    kind: str
-    """file, link, directory, other, missing, unreadable, outside (reached through a link out of the environment)"""
-    sha256: str = ""
-    """Of files, where the record says what it should be."""
-    size: int = 0
-    is_executable: bool = False
-    leads_somewhere: bool = True
-    """Of links: whether their target exists."""
-    reason: str = ""
-    """Of what could not be read."""
-
-
-class ChangedPath(msgspec.Struct, frozen=True):
-    """A path that is there and is not what the package put there."""
-
-    path: str
-    reason: str
-
-
-class DamagedPackage(msgspec.Struct, frozen=True):
-    """A package of which files changed or are missing."""
-
-    name: str
-    dist: str
-    changed: tuple[ChangedPath, ...] = ()
-    missing: tuple[str, ...] = ()
-    overwritten_by: tuple[str, ...] = ()
-    """The distributions, as `name version`, that pip or its like put in the package's place."""
 
 
 class BrokenRecord(msgspec.Struct, frozen=True):
@@ -121,91 +81,6 @@ class Verification(msgspec.Struct, frozen=True):
         return not self.problems
 
 
-def recorded_paths(record: PrefixRecord) -> dict[str, InstalledPath]:
-    """Every path of a package below the environment, with what is recorded about it."""
-    entries = record.paths_data.paths
-    if len(entries) == len(record.files):
-        found = dict(zip(record.files, entries, strict=True))
-    else:
-        known = {entry.path: entry for entry in entries}
-        found = {path: known.get(path) or InstalledPath(path=path) for path in record.files}
-    for entry in entries:
-        # conda lists directories in `paths_data` alone.
-        if entry.path_type == "directory":
-            found.setdefault(entry.path, entry)
-    return found
-
-
-def expected_hash(entry: InstalledPath) -> str | None:
-    """The hash of a file as it is installed; None where the record does not tell."""
-    if entry.sha256_in_prefix:
-        return entry.sha256_in_prefix
-    return None if entry.prefix_placeholder else entry.sha256
-
-
-def why_changed(entry: InstalledPath, seen: SeenPath) -> str:
-    """In what a path differs from what was installed; empty when it does not (or nothing is there)."""
-    if seen.kind in ("missing", "outside", "unreadable"):
-        reasons = {"missing": "", "outside": "lies behind a link that leads out of the environment"}
-        return reasons.get(seen.kind, f"cannot be read: {seen.reason}")
-    wanted = {"softlink": "link", "directory": "directory"}.get(entry.path_type, "file")
-    if seen.kind != wanted:
-        # A directory that became a link to one does its work.
-        if wanted == "directory" and seen.kind == "link" and seen.leads_somewhere:
-            return ""
-        return f"is {_ARTICLES[seen.kind]}, not {_ARTICLES[wanted]}"
-    if wanted == "link":
-        fine = seen.leads_somewhere or entry.sha256 == EMPTY_SHA256
-        return "" if fine else "is a link to nothing"
-    if wanted == "file":
-        return _why_file_changed(entry, seen)
-    return ""
-
-
-def _why_file_changed(entry: InstalledPath, seen: SeenPath) -> str:
-    size = None if entry.prefix_placeholder else entry.size_in_bytes
-    digest = expected_hash(entry)
-    differs = seen.sha256 != digest if digest else size not in (None, seen.size)
-    if differs:
-        sizes = f" ({seen.size} bytes instead of {size})" if size not in (None, seen.size) else ""
-        return f"has another content{sizes}"
-    if entry.path_type == "unix_python_entry_point" and not seen.is_executable:
-        return "is not executable any more"
-    return ""
-
-
-_ARTICLES = {"file": "a file", "link": "a link", "directory": "a directory", "other": "no regular file"}
-
-
-def damaged_packages(
-    records: Sequence[PrefixRecord],
-    paths: Mapping[str, Mapping[str, InstalledPath]],
-    seen: Mapping[str, Mapping[str, SeenPath]],
-) -> list[DamagedPackage]:
-    """The packages that are not as they were installed; both mappings are by dist string, then by path.
-
-    Where packages share a path, it is enough that it is as one of them wants it.
-    """
-    verdicts = {
-        record.dist: {path: why_changed(paths[record.dist][path], one) for path, one in seen[record.dist].items()}
-        for record in records
-    }
-    good = {
-        path
-        for dist, reasons in verdicts.items()
-        for path, reason in reasons.items()
-        if not reason and seen[dist][path].kind != "missing"
-    }
-    found = []
-    for record in records:
-        bad = {path: reason for path, reason in verdicts[record.dist].items() if reason and path not in good}
-        missing = [path for path, one in seen[record.dist].items() if one.kind == "missing"]
-        if bad or missing:
-            changed = tuple(ChangedPath(path, bad[path]) for path in sorted(bad))
-            found.append(DamagedPackage(record.name, record.dist, changed, tuple(sorted(missing))))
-    return found
-
-
 def with_overwriters(
     package: DamagedPackage, files: Iterable[str], distributions: Mapping[PythonDistribution, frozenset[str]]
 ) -> DamagedPackage:
@@ -222,30 +97,6 @@ def with_overwriters(
 
 def _normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def paths_in_record(text: str, site_packages: str, prefix: str) -> frozenset[str]:
-    """The paths below the environment that the RECORD of a distribution lists; those outside are passed over."""
-    found = set()
-    for line in text.splitlines():
-        path = _first_field(line).replace("\\", "/")
-        if not path:
-            continue
-        if path.startswith(prefix + "/"):
-            path = posixpath.normpath(path[len(prefix) + 1 :])
-        else:
-            path = posixpath.normpath(posixpath.join(site_packages, path))
-        if not path.startswith(("/", "../")) and path not in (".", ".."):
-            found.add(path)
-    return frozenset(found)
-
-
-def _first_field(line: str) -> str:
-    """The first of the values in a line of a CSV file."""
-    if not line.startswith('"'):
-        return line.partition(",")[0]
-    end = re.match(r'"((?:[^"]|"")*)"', line)
-    return end[1].replace('""', '"') if end else ""
 
 
 def unmet_dependencies(

@@ -1,0 +1,88 @@
+"""The files of Python distributions that pip or its like installed, by the RECORD that each keeps (PEP 376, 627)."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import stat
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from kaa.models.prefix_record import PrefixRecord
+from kaa.prefix.prefix import Prefix
+from kaa.prefix.python_packages import PythonDistribution, find_distributions
+
+RECORD_LIMIT = 16 << 20
+
+
+def read_distributions(
+    environment: Prefix, records: Sequence[PrefixRecord], changed: Collection[str] = frozenset()
+) -> dict[PythonDistribution, frozenset[str]]:
+    """The distributions that pip or its like installed, with the files that each lists.
+
+    One that came in the place of a package's own metadata directory is known by its RECORD among the `changed` paths.
+    """
+    try:
+        found = list(find_distributions(environment, records))
+        if any(path.endswith(".dist-info/RECORD") for path in changed):
+            unowned = [msgspec.structs.replace(record, files=()) for record in records]
+            every = find_distributions(environment, unowned)
+            found += [one for one in every if f"{one.metadata}/RECORD" in changed and one not in found]
+    except OSError:
+        return {}
+    return files_of_distributions(environment.path, found)
+
+
+def files_of_distributions(
+    prefix: Path, distributions: Iterable[PythonDistribution]
+) -> dict[PythonDistribution, frozenset[str]]:
+    """The files that each distribution lists, as paths below the environment; what is not there may be among them."""
+    return {distribution: _files_of(prefix, distribution) for distribution in distributions}
+
+
+def _files_of(prefix: Path, distribution: PythonDistribution) -> frozenset[str]:
+    metadata = distribution.metadata
+    record = _read(prefix / metadata / "RECORD")
+    if record is not None:
+        return paths_in_record(record, metadata.rpartition("/")[0], prefix.as_posix())
+    # What setuptools installed before wheels: one path per line, beginning at the metadata directory.
+    listed = _read(prefix / metadata / "installed-files.txt") or ""
+    return paths_in_record(listed, metadata, prefix.as_posix())
+
+
+def _read(path: Path) -> str | None:
+    """The text of a plain file; None where there is none."""
+    try:
+        # A pipe would be waited for.
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with path.open("rb") as stream:
+            return stream.read(RECORD_LIMIT).decode(errors="surrogateescape")
+    except OSError:
+        return None
+
+
+def paths_in_record(text: str, site_packages: str, prefix: str) -> frozenset[str]:
+    """The paths below the environment that the RECORD of a distribution lists; those outside are passed over."""
+    found = set()
+    for line in text.splitlines():
+        path = _first_field(line).replace("\\", "/")
+        if not path:
+            continue
+        if path.startswith(prefix + "/"):
+            path = posixpath.normpath(path[len(prefix) + 1 :])
+        else:
+            path = posixpath.normpath(posixpath.join(site_packages, path))
+        if not path.startswith(("/", "../")) and path not in (".", ".."):
+            found.add(path)
+    return frozenset(found)
+
+
+def _first_field(line: str) -> str:
+    """The first of the values in a line of a CSV file."""
+    if not line.startswith('"'):
+        return line.partition(",")[0]
+    end = re.match(r'"((?:[^"]|"")*)"', line)
+    return end[1].replace('""', '"') if end else ""
