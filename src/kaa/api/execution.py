@@ -35,6 +35,7 @@ def execute(session: Session, transaction: Transaction) -> None:
             files_checked=True,
         ),
         session.reporter,
+        checkpoint=session.checkpoint,
     )
     if is_new:
         _remember_platform(transaction)

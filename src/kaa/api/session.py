@@ -10,7 +10,7 @@ A session is not for several threads; planning opens no connection before it nee
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -62,7 +62,7 @@ class Session:
     """Open resources for one run of work; use it with `with`.
 
     `environ` is read for credentials and overrides of virtual packages; `cwd` is what relative channel paths are
-    relative to.
+    relative to. `checkpoint` is called with its name before every step that changes an environment.
     """
 
     def __init__(
@@ -72,9 +72,13 @@ class Session:
         *,
         environ: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        checkpoint: Callable[[str], None] = lambda step: None,
     ) -> None:
         self.config = config
         self.reporter = reporter
+        self.checkpoint = checkpoint
+        # Whether so many new scripts of packages may run; None: nobody can be asked.
+        self.consent: Callable[[int], bool | None] = lambda count: None
         self.environ = os.environ if environ is None else environ
         self.cwd = cwd or Path.cwd()
         self.credentials = Credentials(find_netrc(self.environ))
@@ -206,6 +210,7 @@ def open_session(
     root_prefix: Path | None = None,
     prefix: Path | None = None,
     environ: Mapping[str, str] | None = None,
+    checkpoint: Callable[[str], None] = lambda step: None,
     **options: object,
 ) -> Session:
     """A session configured as the command line would be: files, variables, and `options` in place of flags.
@@ -221,4 +226,4 @@ def open_session(
         prefix=prefix,
         override_channels="channels" in options,
     )
-    return Session(config, reporter, environ=variables)
+    return Session(config, reporter, environ=variables, checkpoint=checkpoint)

@@ -132,8 +132,21 @@ class Journal:
         root = self._root
         for source, target in moves:
             self.checkpoint(source)
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 os.rename(root + source, root + target)
+
+    def make_directories(self, paths: Sequence[str]) -> None:
+        """Make directories, outer ones first, where they are missing."""
+        missing = [path for path in paths if not os.path.isdir(self._root + path)]
+        self.will_make_directories(missing)
+        for path in missing:
+            self.checkpoint(path)
+            try:
+                os.mkdir(self._root + path)
+            except FileExistsError:
+                self.spare(path)
+                if not os.path.isdir(self._root + path):
+                    raise
 
     def remove_directories(self, paths: Sequence[str]) -> None:
         """Remove empty directories, inner ones first."""

@@ -25,6 +25,7 @@ from kaa.prefix.prefix_record_file import encode_record, on_disk_channel
 from kaa.transaction.actions import CLOBBERS, How, PathAction, UnsafePath, bytecode_path, bytecode_source, why_unsafe
 from kaa.transaction.bytecode import Job, PackageBytecode, compile_packages, find_bytecode
 from kaa.transaction.clobber import original_path, parent_directories
+from kaa.transaction.file_changes import FileChanger
 from kaa.transaction.journal import JOURNAL, STAGING, Journal
 from kaa.transaction.link import Linker, moved_record, prefix_record, render
 from kaa.transaction.plan import Change, Install, LinkOptions, Remove, Transaction
@@ -72,10 +73,13 @@ class Phases:
         try:
             self.journal.begin(self.made)
             self._stage(prepared)
+            changer = FileChanger(self.prefix, self.journal, self.transaction.files)
+            changer.remove()
             self._unlink(prepared)
             self._link(prepared)
             self._run_scripts_after(prepared)
             self._link_bytecode(prepared)
+            changer.put()
             self._write_records(prepared)
             self._write_history()
             self.checkpoint("commit")
@@ -154,7 +158,7 @@ class Phases:
 
     def _link(self, prepared: Prepared) -> None:
         early = prepared.settlement.early_links
-        self._make_directories([path for path in prepared.directories if not _is_below(path, early)])
+        self.journal.make_directories([path for path in prepared.directories if not _is_below(path, early)])
         moves = [move for moves in prepared.settlement.moves.values() for move in moves.items()]
         # What goes aside makes room for what comes back.
         self.journal.move(sorted(moves, key=lambda move: original_path(move[1]) is None))
@@ -168,7 +172,7 @@ class Phases:
             for source in prepared.sources:
                 self._link_actions(prepared, source, lambda action: action.target in early)
             _check_early_links(self.prefix, early)
-            self._make_directories([path for path in prepared.directories if _is_below(path, early)])
+            self.journal.make_directories([path for path in prepared.directories if _is_below(path, early)])
         with self._stage_of("Linking", len(prepared.sources)):
             for source in prepared.sources:
                 self.checkpoint(f"link {source.actions.record.dist}")
@@ -188,18 +192,6 @@ class Phases:
     def _linker(self, source: Source) -> Linker:
         method = self.methods[source.package.directory.parent]
         return Linker(self.prefix, self.journal, method, self.reporter)
-
-    def _make_directories(self, paths: Sequence[str]) -> None:
-        missing = [path for path in paths if not (self.prefix / path).is_dir()]
-        self.journal.will_make_directories(missing)
-        for path in missing:
-            self.checkpoint(path)
-            try:
-                (self.prefix / path).mkdir()
-            except FileExistsError:
-                self.journal.spare(path)
-                if not (self.prefix / path).is_dir():
-                    raise
 
     def _run_scripts_after(self, prepared: Prepared) -> None:
         for source in prepared.sources:
@@ -379,6 +371,7 @@ class Phases:
         left = [path for _, paths in prepared.unlink for path in paths]
         left += [path for moves in prepared.settlement.moves.values() for path in moves]
         left += [path for path, _ in prepared.restored]
+        left += self.transaction.files.leaving
         for record, _ in prepared.unlink:
             left += [f"{path}/" for path in _recorded_directories(record) if _is_inside(path, self.prefix)]
         # Other programs leave empty directories where they had set files aside.

@@ -99,6 +99,43 @@ class LinkOptions(msgspec.Struct, frozen=True):
     lock_timeout: float = 600.0
 
 
+class PutFile(msgspec.Struct, frozen=True):
+    """A file that comes to a place of its own, whatever is there; from a file, or with a content."""
+
+    path: str
+    """Posix, below the environment."""
+    source: str = ""
+    """The absolute path that is linked where that is possible, else copied; symbolic links are made again."""
+    content: bytes | None = None
+    mode: int | None = None
+    """None: the mode of the source, or that of any new file."""
+
+
+class FileChanges(msgspec.Struct, frozen=True):
+    """What becomes of files beside packages; all paths are posix and below the environment.
+
+    Files are removed and moved before packages are unlinked, and put when all packages are linked.
+    """
+
+    remove: tuple[str, ...] = ()
+    """Files that go; missing ones are fine. Directories that become empty go as well."""
+    keep: tuple[tuple[str, str], ...] = ()
+    """(from, to): moved, to where nothing is."""
+    put: tuple[PutFile, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.remove or self.keep or self.put)
+
+    @property
+    def leaving(self) -> tuple[str, ...]:
+        """The paths that have gone before anything new comes."""
+        return (*self.remove, *(source for source, _ in self.keep))
+
+
+NO_FILES = FileChanges()
+
+
 class Transaction(msgspec.Struct, frozen=True):
     """A change of one environment, as a value.
 
@@ -119,11 +156,13 @@ class Transaction(msgspec.Struct, frozen=True):
     removed_specs: tuple[str, ...] = ()
     neutered_specs: Mapping[str, str] = msgspec.field(default_factory=dict)
     command: str = ""
+    files: FileChanges = NO_FILES
+    """What happens to files beside those of packages."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether no package is linked or unlinked (the user's requests may still change)."""
-        return not self.operations
+        """Whether no package is linked or unlinked and no file changes (the user's requests may still change)."""
+        return not self.operations and self.files.is_empty
 
     @property
     def to_link(self) -> tuple[RepoDataRecord, ...]:
@@ -159,6 +198,7 @@ def plan_transaction(
     removed_specs: Sequence[str] = (),
     neutered_specs: Mapping[str, str] | None = None,
     command: str = "",
+    files: FileChanges = NO_FILES,
 ) -> Transaction:
     """The operations that turn `current` into `desired`; `reinstall` names packages to link again in any case."""
     installed = {record.name: record for record in current}
@@ -190,6 +230,7 @@ def plan_transaction(
         removed_specs=tuple(removed_specs),
         neutered_specs=dict(neutered_specs or {}),
         command=command,
+        files=files,
     )
 
 

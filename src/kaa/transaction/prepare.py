@@ -38,6 +38,7 @@ from kaa.transaction.clobber import (
     settle,
 )
 from kaa.transaction.disk_view import DiskView
+from kaa.transaction.file_changes import check_file_changes
 from kaa.transaction.plan import LinkOptions, Transaction
 from kaa.transaction.unlink import removable_files
 
@@ -140,6 +141,7 @@ def prepare(
 ) -> Prepared:
     """Decide everything and check what can be checked; changes nothing, raises KaaError."""
     key = path_key(transaction.subdir)
+    check_file_changes(transaction.files, transaction.prefix)
     sources = [_source(transaction, record, packages, options, reporter, compiles) for record in transaction.to_link]
     new = [source.actions for source in sources]
     kept, removed = transaction.kept, transaction.to_unlink
@@ -153,13 +155,20 @@ def prepare(
     unlink = [(record, removable_files(record, disk, settlement.shared, reporter)) for record in removed]
     vanishing.update(path for _, paths in unlink for path in paths)
     vanishing.update(path for moves in settlement.moves.values() for path in moves)
+    leaving = vanishing.copy()
+    vanishing.update(transaction.files.leaving)
     # The view was asked with nothing vanishing; what goes may be a link that stands for a directory.
     disk = DiskView(transaction.prefix, key, owned, vanishing)
     prepared = Prepared(sources, settlement, unlink, [], [], [], [], [])
     _look_at_targets(prepared, disk, vanishing, options, reporter)
-    prepared.restored = _restored(prepared, disk, vanishing, key)
+    put = [file.path for file in transaction.files.put]
+    for path in put:
+        found = disk.find(path)
+        if found is not None and found[1]:
+            prepared.emptied += _emptied(disk, found[0], "what is restored")
+    prepared.restored = _restored(prepared, disk, leaving.difference(put, transaction.files.leaving), key)
     prepared.directories = _directories(prepared, disk)
-    _check_permissions(transaction.prefix, prepared, disk)
+    _check_permissions(transaction, prepared, disk)
     return prepared
 
 
@@ -342,9 +351,11 @@ def _check_goes(path: str, prepared: Prepared) -> None:
     raise PathConflictError([Conflict(path, "a new package", None)], always=True)
 
 
-def _check_permissions(prefix: Path, prepared: Prepared, disk: DiskView) -> None:
+def _check_permissions(transaction: Transaction, prepared: Prepared, disk: DiskView) -> None:
     """Raise NotWritable for a directory in which something is to be made or removed and that is closed to us."""
-    touched = {path.rpartition("/")[0] for _, paths in prepared.unlink for path in paths}
+    prefix, files = transaction.prefix, transaction.files
+    touched = {path.rpartition("/")[0] for path in (*files.leaving, *(file.path for file in files.put))}
+    touched |= {path.rpartition("/")[0] for _, paths in prepared.unlink for path in paths}
     for source in prepared.sources:
         touched |= {action.target.rpartition("/")[0] for action in source.actions.actions}
     touched |= {path.rpartition("/")[0] for path in prepared.directories}

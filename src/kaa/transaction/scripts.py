@@ -41,7 +41,7 @@ class LinkScriptFailed(KaaError):
             f"the script {script} of {package} {ended}{shown}",
             hints=(
                 "read what the script says",
-                "link packages without their scripts: `kaa config --set run_link_scripts false`",
+                "link packages without their scripts: `kaa config --set package_scripts deny`",
             ),
         )
 
