@@ -69,6 +69,12 @@ class PackageMessage(msgspec.Struct, frozen=True):
     text: str
 
 
+class ScriptsFound(msgspec.Struct, frozen=True):
+    """Scripts of packages that were not seen before: (package, path below the environment, when it runs)."""
+
+    scripts: tuple[tuple[str, str, str], ...]
+
+
 Event: TypeAlias = (
     StageStarted
     | StageAdvanced
@@ -79,6 +85,7 @@ Event: TypeAlias = (
     | Note
     | Warned
     | PackageMessage
+    | ScriptsFound
 )
 
 Reporter: TypeAlias = Callable[[Event], None]

@@ -300,7 +300,7 @@ def test_a_file_in_an_environment_may_not_say_whom_to_trust(house: House) -> Non
 
 SECRETIVE = ("ssl_verify", "proxy_servers", "channel_alias", "custom_channels", "custom_multichannels",
              "client_ssl_cert", "client_ssl_cert_key", "default_channels", "allowlist_channels", "denylist_channels",
-             "envs_dirs", "pkgs_dirs", "always_yes", "safety_checks", "extra_safety_checks", "run_link_scripts",
+             "envs_dirs", "pkgs_dirs", "always_yes", "safety_checks", "extra_safety_checks", "package_scripts",
              "protect_frozen_envs", "add_anaconda_token", "channel_settings", "migrated_channel_aliases")  # fmt: skip
 
 

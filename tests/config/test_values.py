@@ -136,14 +136,13 @@ def test_linking() -> None:
             "extra_safety_checks": True,
             "always_copy": True,
             "compile_bytecode": False,
-            "run_link_scripts": False,
             "protect_frozen_envs": False,
         },
         root_prefix="/r",
     )
     options = link_options(config, environ={"A": "1"}, registry=Path("/x"), channel_name=str)
     assert (options.path_conflict, options.safety_checks, options.extra_safety_checks) == ("prevent", "warn", True)
-    assert (options.always_copy, options.compile_bytecode, options.run_scripts) == (True, False, False)
+    assert (options.always_copy, options.compile_bytecode) == (True, False)
     assert (options.override_frozen, options.root_prefix, options.registry) == (True, Path("/r"), Path("/x"))
     assert options.environ == {"A": "1"}
     assert options.native_subdir

@@ -98,10 +98,10 @@ def test_post_unlink_is_not_run(world: World) -> None:
 
 
 @pytest.mark.parametrize("action", ["post-link", "pre-link"])
-def test_scripts_can_be_switched_off(world: World, action: str) -> None:
-    world.install(scripted(action, "touch $PREFIX/ran\n"), run_scripts=False)
+def test_refused_scripts_do_not_run(world: World, action: str) -> None:
+    world.install(scripted(action, "touch $PREFIX/ran\n"), refused_scripts=frozenset(["tool-1.0-0"]))
     assert not (world.prefix / "ran").exists()
-    assert any("was not run: scripts are switched off" in note for note in world.notes())
+    assert any("was not run: it was not allowed to" in note for note in world.notes())
 
 
 def test_scripts_for_another_platform_are_not_run(tmp_path: Path) -> None:

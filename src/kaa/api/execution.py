@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kaa.api.package_scripts import remember_installed, review_scripts
 from kaa.api.session import Session
 from kaa.config.values import channel_config, link_options
 from kaa.host.files import write_atomic
@@ -22,6 +23,7 @@ def execute(session: Session, transaction: Transaction) -> None:
     from kaa.transaction.execute import execute as execute_transaction  # noqa: PLC0415
 
     packages = fetch_packages(session, transaction.to_link)
+    review = review_scripts(session, transaction, packages)
     is_new = not Prefix(transaction.prefix).is_environment()
     execute_transaction(
         transaction,
@@ -33,10 +35,12 @@ def execute(session: Session, transaction: Transaction) -> None:
             channel_name=channel_config(session.config).canonical_name,
             # `fetch_packages` has looked at every file of every package just now.
             files_checked=True,
+            refused_scripts=review.refused,
         ),
         session.reporter,
         checkpoint=session.checkpoint,
     )
+    remember_installed(session, transaction, review)
     if is_new:
         _remember_platform(transaction)
 

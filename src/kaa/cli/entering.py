@@ -9,11 +9,13 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from kaa.cli.dispatch import find_program
 from kaa.config.options import Config
 from kaa.config.sources import expand_text, load_config
 from kaa.host.directories import default_root_prefix, home_directory
+from kaa.prefix.script_decisions import Policy, ScriptGate, decisions_file, read_decisions
 from kaa.shell.activation import ActivationSettings, Installation
 from kaa.shell.dialects.dialect import Dialect
 from kaa.shell.location import find_environment, get_environment, is_environment
@@ -42,7 +44,15 @@ class Entering:
         """The shell that called, as far as activation is concerned."""
         config = self.config
         settings = ActivationSettings(config.changeps1, config.env_prompt, config.auto_stack)
-        return Shell(dialect, self.environ, self.installation, settings, uppercase=config.envvars_force_uppercase)
+        decisions = read_decisions(decisions_file(home_directory(self.environ)))
+        return Shell(
+            dialect,
+            self.environ,
+            self.installation,
+            settings,
+            uppercase=config.envvars_force_uppercase,
+            gate=ScriptGate(cast(Policy, config.package_scripts), decisions),
+        )
 
     def find(self, word: str) -> str:
         """The prefix that a name or a path means."""

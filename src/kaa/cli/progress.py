@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
-from kaa.cli.output import size_text
+from kaa.cli.output import size_text, table
 from kaa.config.options import Config
 from kaa.events import (
     BytesReceived,
@@ -23,6 +23,7 @@ from kaa.events import (
     Note,
     PackageMessage,
     Reporter,
+    ScriptsFound,
     StageAdvanced,
     StageFinished,
     StageStarted,
@@ -51,6 +52,16 @@ def clean(text: str) -> str:
     return "".join(character for character in text if character in "\n\t" or character.isprintable())
 
 
+OCCASIONS = {
+    "pre-link": "runs before the package is linked",
+    "post-link": "runs when the package is linked",
+    "pre-unlink": "runs before the package is removed",
+    "activate": "runs each time the environment is entered",
+    "deactivate": "runs each time the environment is left",
+}
+"""When scripts of packages run."""
+
+
 def message_of(event: Event, *, notes: bool) -> str | None:
     """The line for an event that is a message, not progress."""
     match event:
@@ -60,6 +71,9 @@ def message_of(event: Event, *, notes: bool) -> str | None:
             return f"note: {clean(text)}" if notes else None
         case PackageMessage(package, text):
             return f"{clean(package)} says:\n{clean(text).rstrip()}"
+        case ScriptsFound(scripts):
+            rows = [(clean(package), clean(path), OCCASIONS[when]) for package, path, when in scripts]
+            return "\n".join(["Scripts that packages bring, new to you:", *table(rows, indent="  ")])
     return None
 
 

@@ -48,3 +48,15 @@ def confirm(config: Config, question: str = "Proceed", *, default: bool = True) 
         print(f"Please answer y or n, not {answer!r}.")
     if answer in ("n", "no") or (not answer and not default):
         raise Declined
+
+
+def consent_to_scripts(config: Config, count: int) -> bool | None:
+    """Ask whether new scripts of packages may run; None where nobody is there to be asked, whatever always_yes says."""
+    if config.json or config.always_yes or not sys.stdin.isatty():
+        return None
+    what = "this script" if count == 1 else f"these {count} scripts"
+    try:
+        confirm(config, f"Let {what} run", default=False)
+    except Declined:
+        return False
+    return True

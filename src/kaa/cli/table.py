@@ -54,6 +54,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("list", _MODULES + "list", "Show the packages of an environment.", PACKAGES),
     Command("why", _MODULES + "why", "Tell who needs a package.", PACKAGES),
     Command("why-not", _MODULES + "why_not", "Tell what keeps a package out.", PACKAGES),
+    Command("scripts", _MODULES + "scripts", "Show, allow and deny the scripts that packages bring.", PACKAGES),
     Command("search", _MODULES + "search", "Show what the channels offer.", PACKAGES),
     Command(
         "solve-problem", _MODULES + "solve_problem", "Solve again what --save-problem wrote.", PACKAGES, light=True

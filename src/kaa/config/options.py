@@ -461,10 +461,11 @@ class Config:
         "Bring Python packages with their bytecode, which is compiled once and kept in the package cache.",
         group="Linking",
     )
-    run_link_scripts = Option(
-        Boolean(),
-        True,
-        "Run the post-link and pre-unlink scripts of packages.",
+    package_scripts = Option(
+        Choice("run", "ask", "deny"),
+        "run",
+        "Scripts that packages bring, for linking and for activation: run them, as conda does (run), those that you "
+        "allowed, asking about new ones (ask), or none (deny). New ones are listed before they first run.",
         group="Linking",
         trusted=True,
     )

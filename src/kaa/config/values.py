@@ -99,6 +99,7 @@ def link_options(
     registry: Path | None = None,
     channel_name: Callable[[str], str] | None = None,
     files_checked: bool = False,
+    refused_scripts: frozenset[str] = frozenset(),
 ) -> LinkOptions:
     """How to change environments; `environ` is what link scripts begin with.
 
@@ -110,7 +111,7 @@ def link_options(
         extra_safety_checks=config.extra_safety_checks,
         always_copy=config.always_copy,
         compile_bytecode=config.compile_bytecode,
-        run_scripts=config.run_link_scripts,
+        refused_scripts=refused_scripts,
         override_frozen=not config.protect_frozen_envs,
         native_subdir=current_subdir(),
         root_prefix=config.root_prefix,

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+from kaa.prefix.script_decisions import EVERYTHING_RUNS, ScriptGate
 from kaa.shell.activation import PrefixState
 
 UNSET = "***unset***"
@@ -31,21 +32,34 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_prefix_state(
-    prefix: str, *, script_extensions: Sequence[str], windows: bool = False, uppercase: bool = True
+    prefix: str,
+    *,
+    script_extensions: Sequence[str],
+    windows: bool = False,
+    uppercase: bool = True,
+    gate: ScriptGate = EVERYTHING_RUNS,
 ) -> PrefixState:
     """What the environment asks of a shell that runs scripts of these kinds, the preferred kind first.
 
     A script that comes in several of these kinds runs once. With `uppercase` the names of variables are written in
-    capitals, as conda does.
+    capitals, as conda does. Scripts that `gate` does not let through are left out, with a warning.
     """
     warnings: list[str] = []
     variables = _read_variables(prefix, uppercase, warnings)
+    activating = _scripts(prefix, "activate.d", script_extensions)
+    deactivating = _scripts(prefix, "deactivate.d", script_extensions)
+    allowed = [path for path in (*activating, *deactivating) if gate.may_run(path)]
+    if left_out := len(activating) + len(deactivating) - len(allowed):
+        warnings.append(
+            f"{left_out} scripts of the environment do not run (package_scripts: {gate.policy}); see them with "
+            f"`kaa scripts --prefix {prefix}`, and allow them with --allow"
+        )
     return PrefixState(
         prefix=prefix,
         path_entries=path_entries(prefix, windows=windows),
         variables=variables,
-        activate_scripts=tuple(_scripts(prefix, "activate.d", script_extensions)),
-        deactivate_scripts=tuple(reversed(_scripts(prefix, "deactivate.d", script_extensions))),
+        activate_scripts=tuple(path for path in activating if path in allowed),
+        deactivate_scripts=tuple(path for path in reversed(deactivating) if path in allowed),
         warnings=tuple(warnings),
     )
 

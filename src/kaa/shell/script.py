@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from kaa.prefix.script_decisions import EVERYTHING_RUNS, ScriptGate
 from kaa.shell.activation import (
     ActivationSettings,
     Installation,
@@ -52,7 +53,7 @@ class ShellText(NamedTuple):
 class Shell:
     """One shell: its dialect and its variables."""
 
-    __slots__ = ("dialect", "environ", "installation", "settings", "uppercase")
+    __slots__ = ("dialect", "environ", "gate", "installation", "settings", "uppercase")
 
     def __init__(
         self,
@@ -62,17 +63,21 @@ class Shell:
         settings: ActivationSettings,
         *,
         uppercase: bool = True,
+        gate: ScriptGate = EVERYTHING_RUNS,
     ) -> None:
         self.dialect = dialect
         self.environ = environ
         self.installation = installation
         self.settings = settings
         self.uppercase = uppercase
+        self.gate = gate
 
     def after(self, actions: tuple[ShellAction, ...]) -> Shell:
         """The shell as its variables are after the steps."""
         variables = apply(self.environ, actions)
-        return Shell(self.dialect, variables, self.installation, self.settings, uppercase=self.uppercase)
+        return Shell(
+            self.dialect, variables, self.installation, self.settings, uppercase=self.uppercase, gate=self.gate
+        )
 
     def activate(self, prefix: str, *, stack: bool | None = None) -> Steps:
         """The steps into the environment at `prefix`."""
@@ -151,6 +156,7 @@ class Shell:
             script_extensions=self.dialect.script_extensions,
             windows=self.installation.windows,
             uppercase=self.uppercase,
+            gate=self.gate,
         )
 
     def _start(self) -> tuple[ShellAction, ...]:

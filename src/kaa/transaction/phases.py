@@ -201,8 +201,9 @@ class Phases:
 
     def _run_script(self, record: RepoDataRecord, action: Action, directory: Path, source: str) -> None:
         """Run a script; what it makes below the prefix is entered in the journal, so that it can be undone."""
-        if not self.options.run_scripts or not self.native:
-            why = "scripts are switched off" if self.native else f"this machine is not {self.transaction.subdir}"
+        refused = record.dist in self.options.refused_scripts
+        if refused or not self.native:
+            why = "it was not allowed to" if refused else f"this machine is not {self.transaction.subdir}"
             self.reporter(Note(f"the {action} script of {record.dist} was not run: {why}"))
             return
         self.checkpoint(f"{action} {record.dist}")

@@ -81,7 +81,8 @@ class LinkOptions(msgspec.Struct, frozen=True):
     """Whether the hash of every cached file is checked, not only its size."""
     always_copy: bool = False
     compile_bytecode: bool = True
-    run_scripts: bool = True
+    refused_scripts: frozenset[str] = frozenset()
+    """Packages (dist strings) whose link scripts do not run."""
     override_frozen: bool = False
     native_subdir: str = ""
     """The subdir of this machine; scripts and compilation for another one are left out, with a note."""
