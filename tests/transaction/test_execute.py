@@ -87,7 +87,8 @@ def test_removing_leaves_nothing_but_the_history(world: World) -> None:
     world.install(python_package(), LIBRARY, TOOL)
     world.install()
     left = set(tree(world.prefix))
-    assert left == {"conda-meta", "conda-meta/history", "conda-meta/created_at"}
+    generations = {"conda-meta/generations", "conda-meta/generations/1.json", "conda-meta/generations/2.json"}
+    assert left == {"conda-meta", "conda-meta/history", "conda-meta/created_at", *generations}
 
 
 def test_files_of_the_user_stay(world: World) -> None:

@@ -209,8 +209,11 @@ def requested_specs(prefix: Prefix, records: Sequence[PrefixRecord] | None = Non
     The history decides where it says something of a package; else the package's record does (rattler and pixi keep
     requests there only).
     """
-    records = prefix.records() if records is None else records
-    history = read_history(prefix)
+    return requests_of(read_history(prefix), prefix.records() if records is None else records)
+
+
+def requests_of(history: History, records: Sequence[PrefixRecord]) -> dict[str, str]:
+    """`requested_specs`, of what was read already."""
     specs = history.requested_specs(record.name for record in records)
     if not any(revision.specs for revision in history.revisions):
         specs |= {record.name: spec for record in records for spec in recorded_specs(record)[-1:]}

@@ -44,7 +44,7 @@ def find_distributions(prefix: Prefix, records: Sequence[PrefixRecord]) -> tuple
     found: dict[str, PythonDistribution] = {}
     for site_packages in site_packages_directories(prefix, records):
         for child in sorted((prefix.path / site_packages).iterdir()):
-            distribution = _distribution(child, f"{site_packages}/{child.name}")
+            distribution = read_distribution(child, f"{site_packages}/{child.name}")
             if distribution is not None and distribution.metadata not in owned:
                 found.setdefault(distribution.normalized_name, distribution)
     return tuple(found[name] for name in sorted(found))
@@ -64,7 +64,8 @@ def site_packages_directories(prefix: Prefix, records: Sequence[PrefixRecord]) -
     return tuple(path for path in dict.fromkeys(wanted) if (prefix.path / path).is_dir())
 
 
-def _distribution(path: Path, relative: str) -> PythonDistribution | None:
+def read_distribution(path: Path, relative: str) -> PythonDistribution | None:
+    """The distribution whose metadata is at `path`, which is `relative` to its environment; None where it is none."""
     if path.name.endswith(".dist-info"):
         return _dist_info(path, relative)
     if path.name.endswith(".egg-info"):

@@ -78,8 +78,12 @@ def read_variables(prefix: Prefix) -> dict[str, str]:
 
 def write_variables(prefix: Prefix, variables: Mapping[str, str]) -> None:
     """Replace the variables of an environment; other keys of the file stay."""
-    content = {**_read_state(prefix), "env_vars": dict(variables)}
-    write_atomic(prefix.conda_meta / "state", json.dumps(content, indent=2).encode() + b"\n")
+    write_atomic(prefix.conda_meta / "state", state_content(prefix, variables))
+
+
+def state_content(prefix: Prefix, variables: Mapping[str, str]) -> bytes:
+    """What `conda-meta/state` is to hold for these variables; other keys of the file stay. Raises BrokenState."""
+    return json.dumps({**_read_state(prefix), "env_vars": dict(variables)}, indent=2).encode() + b"\n"
 
 
 def _read_state(prefix: Prefix) -> dict[str, object]:
@@ -110,10 +114,19 @@ def read_pinned(prefix: Prefix) -> tuple[MatchSpec, ...]:
 
 def read_pinned_lines(prefix: Prefix) -> tuple[str, ...]:
     """The lines of `conda-meta/pinned` that say something; `#` begins a comment."""
+    return pinned_lines(read_pins_text(prefix))
+
+
+def read_pins_text(prefix: Prefix) -> str:
+    """The text of `conda-meta/pinned`; empty where there is none."""
     try:
-        text = (prefix.conda_meta / "pinned").read_text(encoding="utf-8", errors="replace")
+        return (prefix.conda_meta / "pinned").read_bytes().decode(errors="replace")
     except OSError:
-        return ()
+        return ""
+
+
+def pinned_lines(text: str) -> tuple[str, ...]:
+    """The lines of a text of pins that say something; `#` begins a comment."""
     # A '#' within a spec belongs to it (a URL with a hash); one after space does not.
     lines = (re.split(r"(?:^|\s)#", line)[0].strip() for line in text.splitlines())
     return tuple(line for line in lines if line)

@@ -35,7 +35,7 @@ class FileNotKept(KaaError):
 
 def check_file_changes(files: FileChanges, prefix: Path) -> None:
     """Raise UnsafePath for a path out of the environment, PathConflictError and FileNotKept for what cannot be done."""
-    paths = [*files.leaving, *(target for _, target in files.keep), *(file.path for file in files.put)]
+    paths = [*files.leaving, *files.clear, *(target for _, target in files.keep), *(file.path for file in files.put)]
     for path in paths:
         if reason := _why_unsafe(path):
             raise UnsafePath("the change of files", path, reason)
@@ -81,6 +81,7 @@ class FileChanger:
 
     def put(self) -> None:
         """Bring in what comes, in place of what is there."""
+        self.journal.set_aside([path for path in self.files.clear if not self._is_directory(path)])
         files = self.files.put
         if not files:
             return

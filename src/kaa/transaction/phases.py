@@ -30,6 +30,7 @@ from kaa.transaction.journal import JOURNAL, STAGING, Journal
 from kaa.transaction.link import Linker, moved_record, prefix_record, render
 from kaa.transaction.plan import Change, Install, LinkOptions, Remove, Transaction
 from kaa.transaction.prepare import Prepared, Source, check_links, check_space, prepare
+from kaa.transaction.recording import GenerationRecorder
 from kaa.transaction.scripts import Action, ignored_post_unlink, run_script, script_path
 from kaa.transaction.signing import needs_signing, sign_binaries
 from kaa.transaction.unlink import directories_of
@@ -62,6 +63,8 @@ class Phases:
         self.rendered: dict[str, dict[str, tuple[str, str]]] = {}
         self.compiled: set[str] = set()
         self.methods: dict[Path, LinkMethod] = {}
+        self.records: list[PrefixRecord] = []
+        self.recorder = GenerationRecorder(self.prefix, self.journal, transaction.command)
 
     def run(self) -> None:
         """All phases; raises with everything undone."""
@@ -73,6 +76,7 @@ class Phases:
         try:
             self.journal.begin(self.made)
             self._stage(prepared)
+            self.recorder.before(self.transaction.current)
             changer = FileChanger(self.prefix, self.journal, self.transaction.files)
             changer.remove()
             self._unlink(prepared)
@@ -290,10 +294,13 @@ class Phases:
         gone = [record for record, _ in prepared.unlink]
         for record in self.transaction.kept:
             changed = self._kept_record(record, prepared)
+            self.records.append(changed)
             if changed != record:
                 writes.append((changed, environment.record_file(record).read_bytes()))
                 gone.append(record)
-        writes += [(self._new_record(source, prepared), None) for source in prepared.sources]
+        news = [self._new_record(source, prepared) for source in prepared.sources]
+        self.records += news
+        writes += [(record, None) for record in news]
         self.checkpoint("records")
         self.journal.set_aside([f"conda-meta/{record.dist}.json" for record in gone])
         self.journal.will_create([f"conda-meta/{record.dist}.json" for record, _ in writes])
@@ -354,6 +361,13 @@ class Phases:
             write_atomic(self.prefix / CREATED_AT, f"{time.time()}\n".encode())
         self.journal.will_append("conda-meta/history")
         append_revision(environment, revision)
+        restoring = transaction.restoring
+        self.recorder.after(
+            self.records,
+            revision,
+            cause=restoring.cause if restoring else "change",
+            restored=restoring.number if restoring else None,
+        )
 
     def _in_history(self, record: RepoDataRecord) -> str:
         """`channel/subdir::name-version-build`"""
@@ -372,7 +386,7 @@ class Phases:
         left = [path for _, paths in prepared.unlink for path in paths]
         left += [path for moves in prepared.settlement.moves.values() for path in moves]
         left += [path for path, _ in prepared.restored]
-        left += self.transaction.files.leaving
+        left += (*self.transaction.files.leaving, *self.transaction.files.clear)
         for record, _ in prepared.unlink:
             left += [f"{path}/" for path in _recorded_directories(record) if _is_inside(path, self.prefix)]
         # Other programs leave empty directories where they had set files aside.

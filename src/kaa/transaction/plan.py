@@ -17,6 +17,7 @@ from kaa.models.match_spec_syntax import name_of
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import PackageRecord, RepoDataRecord
 from kaa.models.subdir import is_windows
+from kaa.prefix.generations import StateFacts
 
 Record = TypeVar("Record", bound=PackageRecord)
 PathConflict: TypeAlias = Literal["clobber", "warn", "prevent"]
@@ -122,11 +123,13 @@ class FileChanges(msgspec.Struct, frozen=True):
     """Files that go; missing ones are fine. Directories that become empty go as well."""
     keep: tuple[tuple[str, str], ...] = ()
     """(from, to): moved, to where nothing is."""
+    clear: tuple[str, ...] = ()
+    """Files that go when all packages are linked: those that packages bring, and that had gone in an earlier state."""
     put: tuple[PutFile, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not (self.remove or self.keep or self.put)
+        return not (self.remove or self.keep or self.clear or self.put)
 
     @property
     def leaving(self) -> tuple[str, ...]:
@@ -135,6 +138,17 @@ class FileChanges(msgspec.Struct, frozen=True):
 
 
 NO_FILES = FileChanges()
+
+
+class Restoring(msgspec.Struct, frozen=True):
+    """That a transaction goes back to an earlier state of its environment."""
+
+    number: int
+    """The generation that it goes back to"""
+    cause: str
+    """undo, rollback"""
+    expected: StateFacts
+    """What the environment was beside its packages when this was planned."""
 
 
 class Transaction(msgspec.Struct, frozen=True):
@@ -159,6 +173,7 @@ class Transaction(msgspec.Struct, frozen=True):
     command: str = ""
     files: FileChanges = NO_FILES
     """What happens to files beside those of packages."""
+    restoring: Restoring | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -200,6 +215,7 @@ def plan_transaction(
     neutered_specs: Mapping[str, str] | None = None,
     command: str = "",
     files: FileChanges = NO_FILES,
+    restoring: Restoring | None = None,
 ) -> Transaction:
     """The operations that turn `current` into `desired`; `reinstall` names packages to link again in any case."""
     installed = {record.name: record for record in current}
@@ -232,6 +248,7 @@ def plan_transaction(
         neutered_specs=dict(neutered_specs or {}),
         command=command,
         files=files,
+        restoring=restoring,
     )
 
 

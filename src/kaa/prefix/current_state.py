@@ -1,0 +1,114 @@
+"""What an environment is now, as a generation records it: a quick look that reads no file of any package."""
+
+# Paths are strings here: there are tens of thousands of them.
+# ruff: noqa: PTH208
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from kaa.models.prefix_record import PrefixRecord
+from kaa.prefix.generations import InstalledDistribution, State
+from kaa.prefix.history import History, requests_of
+from kaa.prefix.kept_distributions import with_key
+from kaa.prefix.prefix import Prefix
+from kaa.prefix.python_packages import INFO, read_distribution, site_packages_directories
+from kaa.prefix.state import BrokenState, read_pins_text, read_variables
+
+METADATA = (".dist-info", ".egg-info", ".egg-link")
+IN_METADATA = ("/RECORD", "/METADATA", "/PKG-INFO")
+
+
+class EnvironmentLook:
+    """Looks at one environment, perhaps several times; what it found out of a record it remembers."""
+
+    def __init__(self, environment: Prefix) -> None:
+        self.environment = environment
+        self._owned: dict[int, tuple[PrefixRecord, dict[str, int | None]]] = {}
+
+    def state(self, records: Sequence[PrefixRecord], history: History) -> State:
+        """What the environment is now; `records` are its packages."""
+        distributions, overwritten = self._distributions(records)
+        variables: dict[str, str] = {}
+        try:
+            variables = read_variables(self.environment)
+        except BrokenState:
+            # Whoever wants to change the variables is told.
+            pass
+        return State(
+            packages=tuple(sorted(records, key=lambda record: record.name)),
+            requested_specs=dict(sorted(requests_of(history, records).items())),
+            distributions=tuple(distributions),
+            overwritten=overwritten,
+            variables=variables,
+            pins=read_pins_text(self.environment),
+        )
+
+    def _distributions(
+        self, records: Sequence[PrefixRecord]
+    ) -> tuple[list[InstalledDistribution], dict[str, tuple[str, ...]]]:
+        """What pip and its like installed, and the packages whose place they took."""
+        prefix = self.environment.path
+        sites = site_packages_directories(self.environment, records)
+        present = {
+            f"{site}/{name}": None
+            for site in sites
+            for name in sorted(os.listdir(prefix / site))
+            if name.endswith(METADATA) and not name.startswith("~")
+        }
+        if not sites:
+            return [], {}
+        owned: set[str] = set()
+        overwritten: dict[str, tuple[str, ...]] = {}
+        for record in records:
+            for path, size in self._metadata_of(record).items():
+                if path.rpartition("/")[0] not in sites:
+                    continue
+                if path in present and _has_size(prefix / path / "RECORD", size):
+                    owned.add(path)
+                else:
+                    overwritten[record.name] = tuple(_iter_missing(prefix, record))
+        found = (read_distribution(prefix / path, path) for path in present if path not in owned)
+        # Of two metadata directories of one project Python sees the first; both are there to be restored.
+        return [with_key(prefix, one) for one in found if one is not None], overwritten
+
+    def _metadata_of(self, record: PrefixRecord) -> dict[str, int | None]:
+        """The metadata directories of a package, and the size of the RECORD in each."""
+        known = self._owned.get(id(record))
+        if known is None:
+            known = self._owned[id(record)] = (record, _metadata_of(record))
+        return known[1]
+
+
+def _metadata_of(record: PrefixRecord) -> dict[str, int | None]:
+    found: dict[str, int | None] = {}
+    files, entries = record.files, record.paths_data.paths
+    for path in [path for path in files if INFO in path]:
+        if path.endswith(IN_METADATA):
+            directory, _, name = path.rpartition("/")
+            found.setdefault(directory, None)
+            if name == "RECORD" and len(entries) == len(files):
+                entry = entries[files.index(path)]
+                found[directory] = entry.size_in_bytes if not entry.prefix_placeholder else None
+        elif path.endswith(".egg-info"):
+            found.setdefault(path, None)
+    return found
+
+
+def _has_size(path: Path, size: int | None) -> bool:
+    """Whether a list of files is as long as it is recorded to be, where that is known: pip's own is another one."""
+    if size is None:
+        return True
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+def _iter_missing(prefix: Path, record: PrefixRecord) -> Iterator[str]:
+    """The files of a package that are not there, bytecode aside."""
+    root = f"{prefix}{os.sep}"
+    for path in record.files:
+        if not path.endswith(".pyc") and not os.path.lexists(root + path):
+            yield path
