@@ -40,3 +40,18 @@ def test_a_lock_can_be_taken_again_after_it_was_let_go(tmp_path: Path) -> None:
     for _ in range(3):
         with file_lock(tmp_path / "new" / "lock", timeout=0):
             pass
+
+
+def test_a_shared_lock_keeps_only_exclusive_ones_out(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with pytest.raises(FileNotFoundError), file_lock(lock, shared=True):
+        pass
+    lock.touch(mode=0o444)
+    with file_lock(lock, shared=True), file_lock(lock, shared=True, timeout=0):
+        with pytest.raises(LockTimeout), file_lock(lock, timeout=0):
+            pass
+    with file_lock(lock, timeout=0), pytest.raises(LockTimeout), file_lock(lock, shared=True, timeout=0):
+        pass
+    note = lock.read_text()
+    with file_lock(lock, shared=True):
+        assert lock.read_text() == note

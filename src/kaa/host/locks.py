@@ -60,17 +60,28 @@ def read_holder(path: Path) -> LockHolder | None:
 
 @contextlib.contextmanager
 def file_lock(
-    path: Path, *, timeout: float = 600.0, waiting: Callable[[LockHolder | None], None] = lambda holder: None
+    path: Path,
+    *,
+    timeout: float = 600.0,
+    waiting: Callable[[LockHolder | None], None] = lambda holder: None,
+    shared: bool = False,
 ) -> Iterator[None]:
     """Hold the lock file `path` (made when missing, mode by umask) for the length of a `with` block.
 
     `waiting` is called once when somebody else holds it; after `timeout` seconds LockTimeout is raised. A process that
-    dies lets go at once: the lock belongs to the open file, and the file itself may stay.
+    dies lets go at once: the lock belongs to the open file, and the file itself may stay. A `shared` lock keeps only
+    the others out; its file must be there, and is only read.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    if shared:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
     try:
-        _acquire(descriptor, path, timeout, waiting)
+        _acquire(descriptor, path, timeout, waiting, shared=shared)
+        if shared:
+            yield
+            return
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, _note().encode())
@@ -86,13 +97,15 @@ def _note() -> str:
     return f'{{"process": {os.getpid()}, "host": "{plain}", "since": {time.time()!r}}}'
 
 
-def _acquire(descriptor: int, path: Path, timeout: float, waiting: Callable[[LockHolder | None], None]) -> None:
+def _acquire(
+    descriptor: int, path: Path, timeout: float, waiting: Callable[[LockHolder | None], None], *, shared: bool
+) -> None:
     deadline = time.monotonic() + timeout
     told = False
     pause = 0.01
     while True:
         try:
-            _try_lock(descriptor)
+            _try_lock(descriptor, shared=shared)
             return
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
@@ -106,11 +119,11 @@ def _acquire(descriptor: int, path: Path, timeout: float, waiting: Callable[[Loc
         pause = min(pause * 1.5, 0.25)
 
 
-def _try_lock(descriptor: int) -> None:
+def _try_lock(descriptor: int, *, shared: bool) -> None:
     """Lock an open file, or raise OSError (EAGAIN, EACCES) at once when another holds it."""
     if sys.platform == "win32":
         # A byte far behind the note: Windows locks bytes, and keeps others from reading them.
         os.lseek(descriptor, 1 << 20, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     else:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
