@@ -1,7 +1,7 @@
 """What an environment is now, as a generation records it: a quick look that reads no file of any package."""
 
 # Paths are strings here: there are tens of thousands of them.
-# ruff: noqa: PTH208
+# ruff: noqa: PTH116, PTH208
 from __future__ import annotations
 
 import os
@@ -59,17 +59,18 @@ class EnvironmentLook:
         }
         if not sites:
             return [], {}
-        owned: set[str] = set()
         overwritten: dict[str, tuple[str, ...]] = {}
-        for record in records:
+        unowned = present.copy()
+        # Packages that do not need python hardly ever bring a distribution: they are asked when one has no owner.
+        for record in sorted(records, key=_is_for_python, reverse=True):
+            if not unowned and not _is_for_python(record):
+                break
             for path, size in self._metadata_of(record).items():
-                if path.rpartition("/")[0] not in sites:
-                    continue
-                if path in present and _has_size(prefix / path / "RECORD", size):
-                    owned.add(path)
-                else:
+                if path in present and _has_size(f"{prefix}/{path}/RECORD", size):
+                    unowned.pop(path, None)
+                elif path.rpartition("/")[0] in sites:
                     overwritten[record.name] = tuple(_iter_missing(prefix, record))
-        found = (read_distribution(prefix / path, path) for path in present if path not in owned)
+        found = (read_distribution(prefix / path, path) for path in unowned)
         # Of two metadata directories of one project Python sees the first; both are there to be restored.
         return [with_key(prefix, one) for one in found if one is not None], overwritten
 
@@ -96,12 +97,17 @@ def _metadata_of(record: PrefixRecord) -> dict[str, int | None]:
     return found
 
 
-def _has_size(path: Path, size: int | None) -> bool:
+def _is_for_python(record: PrefixRecord) -> bool:
+    """Whether a package is one of those that bring Python distributions, as far as its record shows."""
+    return record.noarch == "python" or any(spec.startswith("python") for spec in record.depends)
+
+
+def _has_size(path: str, size: int | None) -> bool:
     """Whether a list of files is as long as it is recorded to be, where that is known: pip's own is another one."""
     if size is None:
         return True
     try:
-        return path.stat().st_size == size
+        return os.stat(path).st_size == size
     except OSError:
         return False
 

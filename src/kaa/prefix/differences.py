@@ -122,7 +122,9 @@ def facts_differ(old: StateFacts, new: StateFacts) -> bool:
 
 def is_same(old: Identified, new: Identified) -> bool:
     """Whether two packages are of the same bytes, as far as both tell."""
-    if old.dist != new.dist or (old.subdir and new.subdir and old.subdir != new.subdir):
+    if (old.name, old.version, old.build) != (new.name, new.version, new.build) or (
+        old.subdir and new.subdir and old.subdir != new.subdir
+    ):
         return False
     for ours, theirs in ((old.sha256, new.sha256), (old.md5, new.md5)):
         if ours and theirs:

@@ -234,14 +234,11 @@ def encode_generation(generation: Generation) -> bytes:
     return b'%s,"packages":[\n%s\n]}\n' % (rest[:-1], b",\n".join(packages))
 
 
-_FIELDS = RepoDataRecord.__struct_fields__
-
-
 def _without_files(record: RepoDataRecord) -> RepoDataRecord:
     """The record of a package as channels have it: what an installed one adds is not kept."""
     if not isinstance(record, PrefixRecord):
         return record
-    return RepoDataRecord(**{name: getattr(record, name) for name in _FIELDS})
+    return msgspec.convert(record, RepoDataRecord, from_attributes=True)
 
 
 def generation_before(
