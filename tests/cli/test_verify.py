@@ -151,7 +151,20 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "chmod": (lambda p: (p / "bin/app").chmod(0o644), "app-1.0-0", "bin/app", "is not executable any more"),
     "link for a file": (link("share/n", "lib/table"), "needs-1.0-0", "share/n", "is a link, not a file"),
     "file for a link": (put("lib/libx.so", b"a library"), "lib-1.0-0", "lib/libx.so", "is a file, not a link"),
-    "link to nothing": (link("lib/libx.so", "gone"), "lib-1.0-0", "lib/libx.so", "is a link to nothing"),
+    "link to nothing": (link("lib/libx.so", "gone"), "lib-1.0-0", "lib/libx.so", "is a link to gone, not to libx.so.1"),
+    "link to another file": (
+        link("lib/libx.so", "../share/n"),
+        "lib-1.0-0",
+        "lib/libx.so",
+        "is a link to ../share/n, not to libx.so.1",
+    ),
+    "chmod of a file that was written": (
+        lambda p: (p / "bin/script").chmod(0o644),
+        "lib-1.0-0",
+        "bin/script",
+        "is not executable any more",
+    ),
+    "target of a link": (remove("lib/libx.so.1"), "lib-1.0-0", "lib/libx.so.1", ""),
     "directory for a file": (make_directory, "needs-1.0-0", "share/n", "is a directory, not a file"),
     "pipe for a file": (make_pipe, "needs-1.0-0", "share/n", "is no regular file, not a file"),
     "directory led outside": (

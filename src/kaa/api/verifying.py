@@ -13,20 +13,28 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from kaa.api.lost_packages import packages_called
 from kaa.api.session import Session
+from kaa.errors import KaaError
 from kaa.host.locks import LockTimeout, file_lock
 from kaa.host.platform import current_subdir
 from kaa.models.prefix_record import InstalledPath, PrefixRecord
-from kaa.prefix.damage import damaged_packages, recorded_paths
+from kaa.models.record import RepoDataRecord
+from kaa.package_cache.cache import ExtractedPackage, PackageCache, UnsafeName
+from kaa.prefix.damage import SeenPath, damaged_packages, recorded_paths
 from kaa.prefix.distribution_files import read_distributions
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.history import requested_specs
-from kaa.prefix.prefix import BrokenPrefixRecord, Prefix, open_prefix, read_record
+from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.python_packages import PythonDistribution
+from kaa.prefix.record_files import RecordFile, read_record_files
 from kaa.prefix.recorded_files import look_at
 from kaa.prefix.verification import (
     BrokenRecord,
     PipFiles,
+    UnmetDependency,
     Verification,
     unmet_dependencies,
     with_overwriters,
@@ -34,10 +42,28 @@ from kaa.prefix.verification import (
 from kaa.transaction.actions import bytecode_source, path_key, why_unsafe
 from kaa.transaction.clobber import original_path
 from kaa.transaction.execute import LOCK
+from kaa.transaction.expected import expected_record
 from kaa.transaction.journal import JOURNAL
+from kaa.transaction.plan import python_of
 
 OF_THE_ENVIRONMENT = frozenset({"conda-meta", "condabin", ".condarc", "condarc", "condarc.d"})
 """What may lie at the top of an environment without a package that brought it."""
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """An environment as a look at every file showed it, with what the look went by."""
+
+    verification: Verification
+    record_files: tuple[RecordFile, ...]
+    paths: dict[str, dict[str, InstalledPath]]
+    """The recorded paths that may be looked at, by dist string"""
+    seen: dict[str, dict[str, SeenPath]]
+    distributions: dict[PythonDistribution, frozenset[str]]
+
+    @property
+    def records(self) -> tuple[PrefixRecord, ...]:
+        """The records that count, those of two of one name included."""
+        return tuple(file.record for file in self.record_files if file.record is not None and file.counts)
 
 
 def verify_environment(session: Session, prefix: Path) -> Verification:
@@ -45,26 +71,35 @@ def verify_environment(session: Session, prefix: Path) -> Verification:
 
     Damage is an answer, not an error. A creation that was interrupted can be asked about as well.
     """
+    return inspect_environment(session, prefix).verification
+
+
+def inspect_environment(session: Session, prefix: Path) -> Inspection:
+    """The same, with the records and what stands at their paths."""
     start = time.monotonic()
     prefix = absolute_location(prefix, session.cwd)
     unfinished = (prefix / JOURNAL).is_file()
-    environment = Prefix(prefix) if unfinished else open_prefix(prefix)
+    environment = Prefix(prefix)
+    without_history = not environment.is_environment()
+    if without_history and not unfinished and not environment.record_files():
+        open_prefix(prefix)
     busy = find_holder(prefix) if unfinished else ""
-    records, broken = read_records(environment)
+    record_files = read_record_files(environment)
+    records = [file.record for file in record_files if file.record is not None and file.counts]
     paths, unsafe = safe_paths(records)
-    seen, size = look_at(prefix, paths)
+    name = session.environments.name_of(prefix)
+    seen, size = look_at(prefix, paths, originals_of(session, records), session.reporter, f"Checking {name}")
     damaged = damaged_packages(records, paths, seen)
-    owned = {path for found in paths.values() for path in found}
     changed = {one.path for package in damaged for one in package.changed}
     distributions = read_distributions(environment, records, changed)
-    pip, user_files = foreign_files(prefix, owned, distributions, session.package_directories)
+    owned = {path for found in paths.values() for path in found}
+    claimed = claimed_files(session, prefix, record_files)
+    pip, users, broken_ones = foreign_files(prefix, owned, distributions, claimed, session.package_directories)
     files_of = {record.dist: record.files for record in records}
-    virtual = [package.record() for package in session.virtual_packages(session.subdir)]
-    requests: dict[str, str] = {}
-    # A history that cannot be read says nothing of what was asked for.
-    with contextlib.suppress(OSError):
-        requests = requested_specs(environment, records)
-    return Verification(
+    broken = [*broken_records(record_files), *unsafe]
+    if without_history and not unfinished:
+        broken.append(BrokenRecord("conda-meta/history", "missing", "without it other programs see no environment"))
+    verification = Verification(
         prefix=str(prefix),
         packages=len(records),
         files=sum(map(len, paths.values())),
@@ -72,12 +107,39 @@ def verify_environment(session: Session, prefix: Path) -> Verification:
         seconds=time.monotonic() - start,
         interrupted=unfinished and not busy,
         busy=busy,
-        broken_records=(*broken, *unsafe),
+        broken_records=tuple(broken),
         damaged=tuple(with_overwriters(one, files_of[one.dist], distributions) for one in damaged),
-        unmet=tuple(unmet_dependencies(records, virtual, requests)),
+        unmet=unmet_in(session, environment, records),
         pip=pip,
-        user_files=user_files,
+        user_files=users,
+        files_of_broken_records=broken_ones,
     )
+    return Inspection(verification, record_files, paths, seen, distributions)
+
+
+def originals_of(session: Session, records: Sequence[PrefixRecord]) -> dict[str, Path]:
+    """Where the packages lie unpacked in the cache, by dist string, of those that do."""
+    cache = session.package_cache
+    found = {record.dist: find_in_cache(cache, record) for record in records}
+    return {dist: package.directory for dist, package in found.items() if package is not None}
+
+
+def find_in_cache(cache: PackageCache, record: RepoDataRecord) -> ExtractedPackage | None:
+    """The unpacked package of a record that others wrote: its name may be none that a package can have."""
+    try:
+        return cache.find(record)
+    except UnsafeName:
+        return None
+
+
+def unmet_in(session: Session, environment: Prefix, records: Sequence[PrefixRecord]) -> tuple[UnmetDependency, ...]:
+    """The dependencies that do not hold, on this machine, with what was asked for."""
+    virtual = [package.record() for package in session.virtual_packages(session.subdir)]
+    requests: dict[str, str] = {}
+    # A history that cannot be read says nothing of what was asked for.
+    with contextlib.suppress(OSError):
+        requests = requested_specs(environment, records)
+    return tuple(unmet_dependencies(records, virtual, requests))
 
 
 def find_holder(prefix: Path) -> str:
@@ -92,29 +154,27 @@ def find_holder(prefix: Path) -> str:
         return ""
 
 
-def read_records(environment: Prefix) -> tuple[list[PrefixRecord], list[BrokenRecord]]:
-    """The records that can be used, and what is wrong with the others."""
-    records: list[PrefixRecord] = []
-    broken: list[BrokenRecord] = []
-    known: dict[str, str] = {}
-    for file in environment.record_files():
-        where = f"conda-meta/{file.name}"
-        if not file.is_file():
-            broken.append(BrokenRecord(where, "unreadable", "it is no regular file"))
+def broken_records(files: Sequence[RecordFile]) -> list[BrokenRecord]:
+    """What is wrong with files that should be records."""
+    return [BrokenRecord(file.path, file.problem, file.reason) for file in files if file.problem]
+
+
+def claimed_files(session: Session, prefix: Path, files: Sequence[RecordFile]) -> frozenset[str]:
+    """The paths that are known to belong to packages whose records do not count."""
+    paths: set[str] = set()
+    python = python_of([file.record for file in files if file.record is not None and file.counts], session.subdir)
+    for file in files:
+        if file.counts:
             continue
-        try:
-            record = read_record(file)
-        except BrokenPrefixRecord as error:
-            broken.append(BrokenRecord(where, "unreadable", error.reason))
+        if file.record is not None:
+            paths.update(file.record.files)
             continue
-        if record.dist != file.name.removesuffix(".json"):
-            broken.append(BrokenRecord(where, "misnamed", f"it is the record of {record.dist}"))
-            continue
-        if record.name in known:
-            broken.append(BrokenRecord(where, "duplicate", f"{known[record.name]} is recorded as well"))
-        known.setdefault(record.name, record.dist)
-        records.append(record)
-    return records, broken
+        paths.update(file.fragments.files)
+        for package in packages_called(session.package_cache, file.dist):
+            # A package that cannot be read, or needs a python that is not there, tells nothing.
+            with contextlib.suppress(KaaError, OSError):
+                paths.update(expected_record(package.record, package, prefix, session.subdir, python).files)
+    return frozenset(paths)
 
 
 def safe_paths(
@@ -143,9 +203,10 @@ def foreign_files(
     prefix: Path,
     owned: Collection[str],
     distributions: Mapping[PythonDistribution, frozenset[str]],
+    claimed: Collection[str],
     elsewhere: Sequence[Path],
-) -> tuple[tuple[PipFiles, ...], tuple[str, ...]]:
-    """The files that no package brought: how many each distribution has, and those of the user.
+) -> tuple[tuple[PipFiles, ...], tuple[str, ...], tuple[str, ...]]:
+    """The files that no package brought: how many each distribution has, those of the user, and the `claimed` ones.
 
     `elsewhere` are directories below the environment that are no part of it.
     """
@@ -154,7 +215,8 @@ def foreign_files(
     owner_of = {key(path): one for one, files in distributions.items() for path in files}
     metadata = {key(one.metadata): one for one in distributions}
     counts = dict.fromkeys(distributions, 0)
-    users = []
+    of_broken_records = {key(path) for path in claimed}
+    users, broken = [], []
     for path in iter_files(prefix, frozenset(map(str, elsewhere))):
         at = key(path)
         source = bytecode_source(at)
@@ -163,12 +225,14 @@ def foreign_files(
         owner = owner_of.get(at) or metadata.get(at) or metadata.get(at.rpartition("/")[0])
         if owner is None and source is not None:
             owner = owner_of.get(source)
-        if owner is None:
-            users.append(path)
-        else:
+        if owner is not None:
             counts[owner] += 1
+        elif at in of_broken_records or source in of_broken_records:
+            broken.append(path)
+        else:
+            users.append(path)
     pip = [PipFiles(one.name, one.version, one.installer, count) for one, count in counts.items()]
-    return tuple(pip), tuple(sorted(users))
+    return tuple(pip), tuple(sorted(users)), tuple(sorted(broken))
 
 
 def iter_files(prefix: Path, elsewhere: Collection[str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ The format of CEP 32 records neither modes nor the text of links: of those is ju
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -27,8 +28,14 @@ class SeenPath(msgspec.Struct, frozen=True):
     """Of files, where the record says what it should be."""
     size: int = 0
     is_executable: bool = False
+    was_executable: bool = False
+    """Of files: whether the package in the cache says that it should be."""
     leads_somewhere: bool = True
     """Of links: whether their target exists."""
+    target: str = ""
+    """Of links: what they say."""
+    original_target: str = ""
+    """Of links: what the package in the cache says, where it is known."""
     reason: str = ""
     """Of what could not be read."""
 
@@ -87,8 +94,11 @@ def why_changed(entry: InstalledPath, seen: SeenPath) -> str:
             return ""
         return f"is {_ARTICLES[seen.kind]}, not {_ARTICLES[wanted]}"
     if wanted == "link":
+        if seen.original_target:
+            same = seen.target == seen.original_target
+            return "" if same else f"is a link to {seen.target}, not to {seen.original_target}"
         fine = seen.leads_somewhere or entry.sha256 == EMPTY_SHA256
-        return "" if fine else "is a link to nothing"
+        return "" if fine else TO_NOTHING
     if wanted == "file":
         return _why_file_changed(entry, seen)
     return ""
@@ -101,11 +111,12 @@ def _why_file_changed(entry: InstalledPath, seen: SeenPath) -> str:
     if differs:
         sizes = f" ({seen.size} bytes instead of {size})" if size not in (None, seen.size) else ""
         return f"has another content{sizes}"
-    if entry.path_type == "unix_python_entry_point" and not seen.is_executable:
+    if not seen.is_executable and (seen.was_executable or entry.path_type == "unix_python_entry_point"):
         return "is not executable any more"
     return ""
 
 
+TO_NOTHING = "is a link to nothing"
 _ARTICLES = {"file": "a file", "link": "a link", "directory": "a directory", "other": "no regular file"}
 
 
@@ -116,17 +127,20 @@ def damaged_packages(
 ) -> list[DamagedPackage]:
     """The packages that are not as they were installed; both mappings are by dist string, then by path.
 
-    Where packages share a path, it is enough that it is as one of them wants it.
+    Where packages share a path, it is enough that it is as one of them wants it. A link to a recorded path is as it
+    should be although that is missing.
     """
     verdicts = {
         record.dist: {path: why_changed(paths[record.dist][path], one) for path, one in seen[record.dist].items()}
         for record in records
     }
+    recorded = {path for found in paths.values() for path in found}
     good = {
         path
         for dist, reasons in verdicts.items()
         for path, reason in reasons.items()
-        if not reason and seen[dist][path].kind != "missing"
+        if (not reason and seen[dist][path].kind != "missing")
+        or (reason == TO_NOTHING and _target(path, seen[dist][path].target) in recorded)
     }
     found = []
     for record in records:
@@ -136,3 +150,8 @@ def damaged_packages(
             changed = tuple(ChangedPath(path, bad[path]) for path in sorted(bad))
             found.append(DamagedPackage(record.name, record.dist, changed, tuple(sorted(missing))))
     return found
+
+
+def _target(path: str, text: str) -> str:
+    """The path below the environment that a relative link at `path` names."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), text))

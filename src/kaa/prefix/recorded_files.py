@@ -4,15 +4,20 @@ Nothing is changed. What a record names outside the environment is never read, n
 """
 
 # Paths are strings here: there are tens of thousands of them.
-# ruff: noqa: PTH110, PTH118
+# ruff: noqa: PTH110, PTH115, PTH118
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
+from kaa.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from kaa.host.threads import map_in_threads
 from kaa.models.prefix_record import InstalledPath
 from kaa.prefix.damage import SeenPath, expected_hash
@@ -22,28 +27,48 @@ FILES_AT_ONCE = 128
 BYTES_AT_ONCE = 8_000_000
 BLOCK = 1 << 20
 
+Chunk: TypeAlias = list[tuple[str, str, InstalledPath]]
+"""(dist string, path, what is recorded)"""
+
 
 def look_at(
-    prefix: Path, paths: Mapping[str, Mapping[str, InstalledPath]]
+    prefix: Path,
+    paths: Mapping[str, Mapping[str, InstalledPath]],
+    originals: Mapping[str, Path] = MappingProxyType({}),
+    reporter: Reporter = silent,
+    stage: str = "Checking files",
 ) -> tuple[dict[str, dict[str, SeenPath]], int]:
-    """What stands at every recorded path, by dist string, and how many bytes were read for that."""
+    """What stands at every recorded path, by dist string, and how many bytes were read for that.
+
+    `originals` are the packages in the cache, by dist string as well: they tell of modes and of links.
+    """
     chunks = list(iter_chunks(paths))
     is_inside = inside_check(prefix)
     root = f"{prefix}{os.sep}"
+    directories = {dist: f"{directory}{os.sep}" for dist, directory in originals.items()}
+    reporting = threading.Lock()
 
-    def look(chunk: Sequence[tuple[str, str, InstalledPath]]) -> list[SeenPath]:
-        return [see(root, path, entry, is_inside) for _, path, entry in chunk]
+    def look(chunk: Chunk) -> list[SeenPath]:
+        answers = [see(root, path, entry, is_inside, directories.get(dist, "")) for dist, path, entry in chunk]
+        with reporting:
+            for dist in dict.fromkeys(dist for dist, path, _ in chunk if path == last[dist]):
+                reporter(StageAdvanced(stage, dist))
+        return answers
 
+    last = {dist: list(found)[-1] if found else "" for dist, found in paths.items()}
+    started = time.monotonic()
+    reporter(StageStarted(stage, sum(map(bool, last.values()))))
     seen: dict[str, dict[str, SeenPath]] = {dist: {} for dist in paths}
     size = 0
     for chunk, answers in zip(chunks, map_in_threads(look, chunks, workers=WORKERS), strict=True):
         for (dist, path, _), answer in zip(chunk, answers, strict=True):
             seen[dist][path] = answer
             size += answer.size if answer.sha256 else 0
+    reporter(StageFinished(stage, time.monotonic() - started))
     return seen, size
 
 
-def iter_chunks(paths: Mapping[str, Mapping[str, InstalledPath]]) -> Iterator[list[tuple[str, str, InstalledPath]]]:
+def iter_chunks(paths: Mapping[str, Mapping[str, InstalledPath]]) -> Iterator[Chunk]:
     """The recorded paths in portions that are worth a turn of a thread; large files stand alone."""
     chunk: list[tuple[str, str, InstalledPath]] = []
     size = 0
@@ -73,27 +98,52 @@ def inside_check(prefix: Path) -> Callable[[str], bool]:
     return is_inside
 
 
-def see(root: str, path: str, entry: InstalledPath, is_inside: Callable[[str], bool]) -> SeenPath:
-    """What stands at one recorded path; files are read when their hash is known."""
+def see(root: str, path: str, entry: InstalledPath, is_inside: Callable[[str], bool], original: str = "") -> SeenPath:
+    """What stands at one recorded path; files are read when their hash is known.
+
+    `original` is the directory of the package in the cache, with a separator at its end; empty when it is not there.
+    """
     if not is_inside(path.rpartition("/")[0]):
         return SeenPath("outside")
+    source = original and original + (entry.original_path or entry.path)
     try:
         state = os.lstat(root + path)
         if stat.S_ISLNK(state.st_mode):
-            return SeenPath("link", leads_somewhere=os.path.exists(root + path))
+            leads_somewhere = os.path.exists(root + path)
+            target = os.readlink(root + path)
+            return SeenPath(
+                "link", leads_somewhere=leads_somewhere, target=target, original_target=source and _link_at(source)
+            )
         if stat.S_ISDIR(state.st_mode):
             return SeenPath("directory")
         if not stat.S_ISREG(state.st_mode):
             return SeenPath("other")
-        is_executable = bool(state.st_mode & 0o111) or os.name == "nt"
+        is_executable = bool(state.st_mode & stat.S_IXUSR) or os.name == "nt"
+        was_executable = bool(source) and not is_executable and _is_executable(source)
         if entry.path_type in ("softlink", "directory") or expected_hash(entry) is None:
-            return SeenPath("file", size=state.st_size, is_executable=is_executable)
+            return SeenPath("file", "", state.st_size, is_executable, was_executable)
         digest, size = hash_and_size(root + path)
-        return SeenPath("file", digest, size, is_executable)
+        return SeenPath("file", digest, size, is_executable, was_executable)
     except (FileNotFoundError, NotADirectoryError):
         return SeenPath("missing")
     except OSError as error:
         return SeenPath("unreadable", reason=error.strerror or str(error))
+
+
+def _link_at(path: str) -> str:
+    """What a link says; empty where no link is."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def _is_executable(path: str) -> bool:
+    try:
+        state = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(state.st_mode) and bool(state.st_mode & stat.S_IXUSR)
 
 
 def hash_and_size(path: str) -> tuple[str, int]:

@@ -23,7 +23,7 @@ class BrokenRecord(msgspec.Struct, frozen=True):
 
     path: str
     kind: str
-    """unreadable, misnamed, duplicate, unsafe"""
+    """unreadable, misnamed, duplicate, unsafe; missing (the history)"""
     reason: str
 
 
@@ -68,6 +68,8 @@ class Verification(msgspec.Struct, frozen=True):
     pip: tuple[PipFiles, ...] = ()
     user_files: tuple[str, ...] = ()
     """Files of no package; they are no problem."""
+    files_of_broken_records: tuple[str, ...] = ()
+    """Files of packages whose records cannot be used, as far as that is known."""
 
     @property
     def problems(self) -> int:

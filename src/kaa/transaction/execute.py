@@ -24,6 +24,7 @@ from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.prefix.environments import register
 from kaa.prefix.history import recorded_specs
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix
+from kaa.prefix.record_files import read_record_files
 from kaa.prefix.state import check_not_frozen
 from kaa.transaction.journal import JOURNAL, recover
 from kaa.transaction.phases import Phases
@@ -172,10 +173,15 @@ def _check_unchanged(environment: Prefix, transaction: Transaction) -> None:
     """Raise unless conda-meta has the records that the plan was made for."""
     planned = {f"{record.dist}.json" for record in transaction.current}
     present = {path.name for path in environment.record_files()}
-    # Records whose file has another name do not count; whether these are such is seen when they are read.
-    missing = planned - present
-    unknown = present - planned
+    # What a repair writes and takes away.
+    missing = planned - present - {_in_meta(file.path) for file in transaction.files.put}
+    unknown = present - planned - {_in_meta(path) for path in transaction.files.leaving}
     if unknown:
-        unknown &= {f"{record.dist}.json" for record in environment.records()}
+        # Records that cannot be read, or whose file has another name, do not count.
+        unknown &= {file.name for file in read_record_files(environment) if file.counts}
     if missing or unknown:
         raise EnvironmentChanged(environment.path, sorted(name.removesuffix(".json") for name in missing | unknown))
+
+
+def _in_meta(path: str) -> str:
+    return path.removeprefix("conda-meta/")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kaa.errors import KaaError
 from kaa.host.files import copy_file, current_umask
+from kaa.models.pattern import Pattern
 from kaa.transaction.actions import UnsafePath, why_unsafe
 from kaa.transaction.clobber import Conflict, PathConflictError, parent_directories
 from kaa.transaction.journal import Journal
@@ -19,6 +20,9 @@ from kaa.transaction.plan import FileChanges, PutFile
 FILES_OF_META = frozenset({"conda-meta/state", "conda-meta/pinned"})
 DIRECTORIES_OF_META = ("conda-meta/generations/", "conda-meta/replaced/")
 """What may be changed in conda-meta like any other file."""
+
+_RECORD = Pattern(r"conda-meta/[^./][^/]*-[^/]*-[^/]*\.json")
+"""A record of a package, which a repair writes again."""
 
 
 class FileNotKept(KaaError):
@@ -49,7 +53,7 @@ def check_file_changes(files: FileChanges, prefix: Path) -> None:
 
 
 def _why_unsafe(path: str) -> str:
-    in_meta = path in FILES_OF_META or path.startswith(DIRECTORIES_OF_META)
+    in_meta = path in FILES_OF_META or path.startswith(DIRECTORIES_OF_META) or _RECORD.fullmatch(path)
     # What is below conda-meta is looked at as if it were elsewhere: it must not lead out of there either.
     return why_unsafe(path.replace("conda-meta/", "meta/", 1) if in_meta else path)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -151,13 +151,14 @@ def prepare(
     owned = {path for record in (*kept, *removed) for path in record.files}
     owned |= {action.target for package in new for action in package.actions if action.how is How.SOFTLINK}
     vanishing: set[str] = set()
-    disk = DiskView(transaction.prefix, key, owned, vanishing)
+    # A directory that the user led elsewhere, and that goes, is not looked into.
+    disk = DiskView(transaction.prefix, key, owned, frozenset(transaction.files.leaving))
     unlink = [(record, removable_files(record, disk, settlement.shared, reporter)) for record in removed]
     vanishing.update(path for _, paths in unlink for path in paths)
     vanishing.update(path for moves in settlement.moves.values() for path in moves)
     leaving = vanishing.copy()
     vanishing.update(transaction.files.leaving)
-    # The view was asked with nothing vanishing; what goes may be a link that stands for a directory.
+    # What goes may be a link that stands for a directory.
     disk = DiskView(transaction.prefix, key, owned, vanishing)
     prepared = Prepared(sources, settlement, unlink, [], [], [], [], [])
     _look_at_targets(prepared, disk, vanishing, options, reporter)
@@ -167,7 +168,7 @@ def prepare(
         if found is not None and found[1]:
             prepared.emptied += _emptied(disk, found[0], "what is restored")
     prepared.restored = _restored(prepared, disk, leaving.difference(put, transaction.files.leaving), key)
-    prepared.directories = _directories(prepared, disk)
+    prepared.directories = _directories(prepared, disk, transaction.files.leaving)
     _check_permissions(transaction, prepared, disk)
     return prepared
 
@@ -320,7 +321,7 @@ def _restored(
     return found
 
 
-def _directories(prepared: Prepared, disk: DiskView) -> list[str]:
+def _directories(prepared: Prepared, disk: DiskView, leaving: Collection[str]) -> list[str]:
     """The directories that new files need and that are not there, outer ones first."""
     wanted: set[str] = set()
     targets: set[str] = set()
@@ -340,13 +341,13 @@ def _directories(prepared: Prepared, disk: DiskView) -> list[str]:
     for path in missing:
         found = disk.find(path)
         if found is not None and not found[1] and path not in links:
-            _check_goes(path, prepared)
+            _check_goes(path, prepared, leaving)
     return sorted((path for path in missing if path not in links), key=lambda path: (path.count("/"), path))
 
 
-def _check_goes(path: str, prepared: Prepared) -> None:
+def _check_goes(path: str, prepared: Prepared, leaving: Collection[str]) -> None:
     """Raise unless the file at `path`, where a directory is needed, goes in this transaction."""
-    if any(path in paths for _, paths in prepared.unlink):
+    if path in leaving or any(path in paths for _, paths in prepared.unlink):
         return
     raise PathConflictError([Conflict(path, "a new package", None)], always=True)
 
