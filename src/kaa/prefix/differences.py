@@ -113,11 +113,14 @@ def differences(old: Described, new: Described) -> Differences:
     )
 
 
-def facts_differ(old: StateFacts, new: StateFacts) -> bool:
-    """Whether two states differ in anything but packages and requests."""
-    return any(
-        getattr(old, name) != getattr(new, name) for name in ("distributions", "overwritten", "variables", "pins")
-    )
+def changed_facts(old: StateFacts, new: StateFacts) -> tuple[str, ...]:
+    """In what two states differ besides packages and requests, as words: names of distributions, and of files."""
+    found = [change.name for change in _distributions(old.distributions, new.distributions)]
+    found += [name for name in new.overwritten if old.overwritten.get(name) != new.overwritten[name]]
+    found += [name for name in old.overwritten if name not in new.overwritten]
+    found += ["variables"] if old.variables != new.variables else []
+    found += ["pins"] if old.pins != new.pins else []
+    return tuple(dict.fromkeys(found))
 
 
 def is_same(old: Identified, new: Identified) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from kaa.errors import KaaError
@@ -28,6 +28,7 @@ from kaa.prefix.record_files import read_record_files
 from kaa.prefix.state import check_not_frozen
 from kaa.transaction.journal import JOURNAL, recover
 from kaa.transaction.phases import Phases
+from kaa.transaction.plan import EnvironmentChanged as EnvironmentChanged
 from kaa.transaction.plan import LinkOptions, Transaction
 from kaa.transaction.prepare import NotEnoughSpace, NotWritable
 
@@ -35,20 +36,6 @@ LOCK = "conda-meta/.kaa-lock"
 
 NOT_FOREIGN = frozenset({"conda-meta", "pkgs", "envs", "condabin", ".condarc", "condarc", "condarc.d"})
 """What may lie in a directory before it becomes an environment."""
-
-
-class EnvironmentChanged(KaaError):
-    """The environment is not the one that the plan was made for."""
-
-    conda_name = "CondaError"
-
-    def __init__(self, prefix: Path, differing: Sequence[str]) -> None:
-        self.prefix = str(prefix)
-        self.differing = tuple(differing)
-        super().__init__(
-            f"{prefix} changed since the plan was made: {', '.join(self.differing[:5])}",
-            hints=("run the command again; it plans anew",),
-        )
 
 
 class TransactionFailed(KaaError):
@@ -83,7 +70,7 @@ def execute(
     if not options.override_frozen:
         check_not_frozen(environment)
     _check_place(environment, transaction, options)
-    if transaction.is_empty and environment.is_environment() and not _changed_requests(transaction):
+    if not _changes_something(transaction) and environment.is_environment():
         return
     with (
         _failures(prefix),
@@ -118,6 +105,11 @@ def _check_place(environment: Prefix, transaction: Transaction, options: LinkOpt
             raise DirectoryIsNoEnvironment(
                 path, f"it holds other things ({', '.join(sorted(foreign)[:3])})", hints=hints
             )
+
+
+def _changes_something(transaction: Transaction) -> bool:
+    """Whether there is anything to do or to remember."""
+    return not transaction.is_empty or transaction.restoring is not None or _changed_requests(transaction)
 
 
 def _changed_requests(transaction: Transaction) -> bool:

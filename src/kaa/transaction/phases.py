@@ -76,7 +76,8 @@ class Phases:
         try:
             self.journal.begin(self.made)
             self._stage(prepared)
-            self.recorder.before(self.transaction.current)
+            restoring = self.transaction.restoring
+            self.recorder.before(self.transaction.current, restoring.expected if restoring else None)
             changer = FileChanger(self.prefix, self.journal, self.transaction.files)
             changer.remove()
             self._unlink(prepared)

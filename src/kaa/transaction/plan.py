@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from kaa.errors import KaaError
 from kaa.models.graph import RecordGraph
 from kaa.models.match_spec_syntax import name_of
 from kaa.models.prefix_record import PrefixRecord
@@ -22,6 +23,20 @@ from kaa.prefix.generations import StateFacts
 Record = TypeVar("Record", bound=PackageRecord)
 PathConflict: TypeAlias = Literal["clobber", "warn", "prevent"]
 SafetyChecks: TypeAlias = Literal["disabled", "warn", "enabled"]
+
+
+class EnvironmentChanged(KaaError):
+    """The environment is not the one that the plan was made for."""
+
+    conda_name = "CondaError"
+
+    def __init__(self, prefix: Path, differing: Sequence[str]) -> None:
+        self.prefix = str(prefix)
+        self.differing = tuple(differing)
+        super().__init__(
+            f"{prefix} changed since the plan was made: {', '.join(self.differing[:5])}",
+            hints=("run the command again; it plans anew",),
+        )
 
 
 class Install(msgspec.Struct, frozen=True):

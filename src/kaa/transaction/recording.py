@@ -17,7 +17,7 @@ from kaa.host.files import current_umask, write_atomic
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.redaction import redact
 from kaa.prefix.current_state import EnvironmentLook
-from kaa.prefix.differences import differences
+from kaa.prefix.differences import changed_facts, differences
 from kaa.prefix.generations import (
     FOUND,
     GENERATIONS,
@@ -25,6 +25,7 @@ from kaa.prefix.generations import (
     Generation,
     GenerationOutline,
     State,
+    StateFacts,
     encode_generation,
     generation_numbers,
     read_outline,
@@ -33,6 +34,7 @@ from kaa.prefix.history import History, Revision, read_history
 from kaa.prefix.kept_distributions import KEPT, keep_missing
 from kaa.prefix.prefix import Prefix
 from kaa.transaction.journal import Journal
+from kaa.transaction.plan import EnvironmentChanged
 
 
 class GenerationRecorder:
@@ -47,15 +49,24 @@ class GenerationRecorder:
         self._look = EnvironmentLook(self.environment)
         self._latest: tuple[int, State | GenerationOutline | None] = (0, None)
 
-    def before(self, records: Sequence[PrefixRecord]) -> None:
-        """Note what the environment is before the change, if that is not what its latest generation says."""
+    def begin(self) -> None:
+        """Read what was recorded so far."""
         numbers = generation_numbers(self.prefix)
         if numbers:
             self._latest = (numbers[-1], self._read(numbers[-1]))
+        self.history = read_history(self.environment)
+
+    def before(self, records: Sequence[PrefixRecord], expected: StateFacts | None = None) -> None:
+        """Note what the environment is before the change, if that is not what its latest generation says.
+
+        Raises EnvironmentChanged if it is not as `expected`, either.
+        """
+        self.begin()
         if not self.environment.is_environment():
             return
-        self.history = read_history(self.environment)
         state = self._look.state(records, self.history)
+        if expected is not None and (changed := changed_facts(expected, state)):
+            raise EnvironmentChanged(self.prefix, changed)
         self._keep_files(state)
         latest = self._latest[1]
         if latest is None or not differences(latest, state).is_empty:
@@ -72,7 +83,8 @@ class GenerationRecorder:
     ) -> int | None:
         """Note what came of the change, if anything did; gives the number of the generation.
 
-        `revision` is what the change added to the history; `parent` stands for the generation before the change.
+        `revision` is what the change added to the history. `parent` is the generation that taking the change back leads
+        to, 0 for none; it is the latest one if nothing else is said.
         """
         if revision is not None:
             self.history = History((*self.history.revisions, revision))
@@ -110,7 +122,7 @@ class GenerationRecorder:
             host=_host(),
             program=f"kaa {__version__}",
             command="" if cause == FOUND else self.command,
-            parent=parent or latest or None,
+            parent=(latest if parent is None else parent) or None,
             restored=restored,
             cause=cause,
             revision=len(self.history.revisions) - 1,
