@@ -22,6 +22,8 @@ from kaa.archive.temporary import temporary_beside
 from kaa.host.files import remove_tree
 
 MAX_MEMBERS = 2_000_000
+MAX_DEPTH = 256
+"""Directories within one another: deeper ones are out of reach for many programs, Python's own functions among them."""
 SMALL = 1 << 16
 """Up to this size a file is written in one go."""
 EARLIEST = 315_619_200
@@ -115,6 +117,8 @@ class Extraction:
             except Damaged as error:
                 error.member = error.member or member.name
                 raise
+            except OSError as error:
+                raise _too_long(error, member.name) from error
 
     def _make(self, member: Member, tar: TarReader) -> None:
         kind = member.kind
@@ -162,6 +166,8 @@ class Extraction:
         if written.startswith("/"):
             raise Damaged("an absolute path")
         path = ""
+        if folder.count("/") > MAX_DEPTH:
+            raise Damaged(f"it lies deeper than {MAX_DEPTH} directories")
         for part in folder.split("/"):
             if part in ("", "."):
                 continue
@@ -169,7 +175,7 @@ class Extraction:
                 raise Damaged("a path with `..`")
             self._check_characters(part)
             path = f"{path}/{part}" if path else part
-            if path == "conda-meta":
+            if path.lower() == "conda-meta":
                 raise Damaged("a path in conda-meta, which belongs to the environment")
             before = self._seen.get(path)
             if before is None:
@@ -277,9 +283,19 @@ class Extraction:
             if leaves_package(name, self._links):
                 raise Damaged(f"a symbolic link out of the package, to {target}", name)
         for name, target in self._links.items():
-            with self._names_that_clash(name):
-                os.symlink(target, f"{self._root}/{name}")  # noqa: PTH211
+            try:
+                with self._names_that_clash(name):
+                    os.symlink(target, f"{self._root}/{name}")  # noqa: PTH211
+            except OSError as error:
+                raise _too_long(error, name) from error
             self.files += 1
+
+
+def _too_long(error: OSError, name: str) -> Exception:
+    """What to raise for an error of the system: that a name is too long is the package's fault, all else is not."""
+    if error.errno != errno.ENAMETOOLONG:
+        return error
+    return Damaged("a name that is too long for the disk of the package cache", name)
 
 
 def leaves_package(name: str, links: Mapping[str, str]) -> bool:

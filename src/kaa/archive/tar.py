@@ -32,6 +32,7 @@ KINDS = {
 """What the type flags mean; all others are unknown."""
 
 _END = bytes(HEADER)
+_TOO_MUCH = "it unpacks to more data than a package of this size can hold"
 _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = 0x4C, 0x4B, 0x78, 0x67
 
 
@@ -100,6 +101,8 @@ class TarReader:
             name = member.name
             self._unread = member.size if member.kind == FILE else 0
             self._padding = -self._unread % HEADER
+            if self._unread > self._left + len(self._buffer) - self._position:
+                raise Damaged(_TOO_MUCH, name)
             yield member
 
     def _next_member(self) -> Member | None:
@@ -186,7 +189,7 @@ class TarReader:
                 raise Damaged(f"the archive is cut off: {where}")
             self._left -= len(block)
             if self._left < 0:
-                raise Damaged("it unpacks to more data than a package of this size can hold")
+                raise Damaged(_TOO_MUCH)
             blocks.append(block)
             missing -= len(block)
         self._buffer = b"".join(blocks) if blocks[0] or len(blocks) > 2 else blocks[1]
