@@ -82,6 +82,49 @@ def present_files(prefix: Path, distribution: InstalledDistribution) -> tuple[st
     )
 
 
+ASIDE = "__clobbers__/__unowned__/"
+"""Where files lie that had lost their places to those of packages."""
+
+
+def files_that_go(prefix: Path, distribution: InstalledDistribution) -> tuple[str, ...]:
+    """All that goes with a distribution: its files, what else is in its metadata directory, and bytecode.
+
+    Nothing for one that does not list its files: nobody knows which they are.
+    """
+    if not distribution.key:
+        return ()
+    found = set(present_files(prefix, distribution))
+    for folder, _, names in os.walk(prefix / distribution.metadata):
+        below = Path(folder).relative_to(prefix).as_posix()
+        found.update(f"{below}/{name}" for name in names)
+    modules: dict[str, set[str]] = {}
+    for path in found:
+        if path.endswith(".py"):
+            folder, _, name = path.rpartition("/")
+            modules.setdefault(folder, set()).add(name.removesuffix(".py"))
+    for folder, stems in modules.items():
+        cache = f"{folder}/__pycache__"
+        names = os.listdir(prefix / cache) if (prefix / cache).is_dir() else []
+        found.update(f"{cache}/{name}" for name in names if name.endswith(".pyc") and name.partition(".")[0] in stems)
+    return tuple(sorted(found))
+
+
+def files_aside(prefix: Path, distribution: InstalledDistribution) -> tuple[str, ...]:
+    """Where files of a distribution lie that lost their places to those of packages; each is a kept file as well."""
+    if not (prefix / ASIDE).is_dir():
+        return ()
+    pairs = ((f"{ASIDE}{path}", kept) for path, kept in iter_kept_files(prefix, distribution.key))
+    return tuple(
+        path for path, kept in pairs if _is_file_or_link(f"{prefix}/{path}") and _is_equal(prefix / path, kept)
+    )
+
+
+def _is_equal(one: Path, other: Path) -> bool:
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
+    return one.samefile(other) or one.read_bytes() == other.read_bytes()
+
+
 def _is_file_or_link(path: str) -> bool:
     try:
         mode = os.lstat(path).st_mode
