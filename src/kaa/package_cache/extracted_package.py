@@ -5,6 +5,7 @@ Old packages have no paths.json; their paths are then read from `info/files`, `i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,7 @@ from kaa.models.record import RepoDataRecord
 
 T = TypeVar("T")
 
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 RECORD_FILE = Path("info", "repodata_record.json")
 _FIELD = Pattern(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 
@@ -109,7 +111,7 @@ def is_inside(path: str) -> bool:
 def _decode(file: Path, data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadablePackage(file, str(error)) from error
 
 
@@ -170,7 +172,7 @@ def read_record(directory: Path) -> RepoDataRecord | None:
     """The record with which a package was unpacked, without credentials; None where there is no sound one."""
     try:
         record = msgspec.json.decode((directory / RECORD_FILE).read_bytes(), type=RepoDataRecord)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     channel = split_credentials(record.channel)[0].rstrip("/")
     if record.subdir and channel.endswith(f"/{record.subdir}"):
@@ -185,16 +187,40 @@ def write_record(directory: Path, record: RepoDataRecord) -> None:
         fields["channel"] = f"{record.channel}/{record.subdir}"
     path = directory / RECORD_FILE
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(fields, order="sorted"), indent=2) + b"\n")
+    text = msgspec.json.format(msgspec.json.encode(fields, order="sorted"), indent=2) + b"\n"
+    # Of a new file only, and like the other files of a package in the cache: not one that is linked somewhere.
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, _NEW_FILE, 0o444), "wb") as stream:
+        stream.write(text)
+
+
+class _Named(msgspec.Struct):
+    """The part of info/index.json that a file name repeats."""
+
+    name: str
+    version: str
+    build: str
+
+
+def said_dist(directory: Path) -> str:
+    """The dist string that an unpacked package gives itself in info/index.json."""
+    index = _decode(directory / "info" / "index.json", _read_index(directory), _Named)
+    return f"{index.name}-{index.version}-{index.build}"
+
+
+def _read_index(directory: Path) -> bytes:
+    file = directory / "info" / "index.json"
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise UnreadablePackage(file, "it is missing") from None
+    except OSError as error:
+        raise UnreadablePackage(file, error.strerror or str(error)) from error
 
 
 def completed(record: RepoDataRecord, directory: Path) -> RepoDataRecord:
     """What an unpacked package says of itself in info/index.json, with the address, hashes and size of `record`."""
-    file = directory / "info" / "index.json"
-    try:
-        index = _decode(file, file.read_bytes(), RepoDataRecord)
-    except FileNotFoundError:
-        raise UnreadablePackage(file, "it is missing") from None
+    index = _decode(directory / "info" / "index.json", _read_index(directory), RepoDataRecord)
     return msgspec.structs.replace(
         index,
         channel=record.channel,

@@ -37,7 +37,14 @@ from kaa.package_cache.cache import (
     names_of,
     with_identity,
 )
-from kaa.package_cache.extracted_package import ExtractedPackage, completed, read_record, write_record
+from kaa.package_cache.extracted_package import (
+    ExtractedPackage,
+    UnreadablePackage,
+    completed,
+    read_record,
+    said_dist,
+    write_record,
+)
 from kaa.package_cache.validate import Check, find_damage
 
 LONGEST_WAIT = 24 * 3600.0
@@ -146,7 +153,11 @@ class Fetching(msgspec.Struct):
         temporary = temporary_beside(target)
         try:
             unpacked = extract(
-                archive, temporary, subdir=record.subdir, complete=lambda made: self._finish(made, record, archive)
+                archive,
+                temporary,
+                subdir=record.subdir,
+                read_only=True,
+                complete=lambda made: self._finish(made, record, archive),
             )
             self._put_in_place(temporary, target)
         except BaseException:
@@ -158,11 +169,20 @@ class Fetching(msgspec.Struct):
         return msgspec.structs.replace(package, archive=archive)
 
     def _finish(self, made: Path, record: RepoDataRecord, archive: Path) -> None:
-        """Complete what was just unpacked, and refuse it when it is not what its own list of files says."""
-        damage = find_damage(ExtractedPackage(made, record, archive, made.parent / BYTECODE), self.check)
+        """Complete what was just unpacked, and refuse it when it is not what it says, or was offered as."""
+        package = ExtractedPackage(made, record, archive, made.parent / BYTECODE)
+        try:
+            package.paths()
+            said = said_dist(made)
+            own = completed(record, made) if self.bare else record
+        except UnreadablePackage as error:
+            raise BadArchive(str(archive), error.reason, f"info/{Path(error.path).name}") from error
+        if said != record.dist:
+            raise BadArchive(str(archive), f"it says that it is {said!a}, not {record.dist!a},", "info/index.json")
+        damage = find_damage(package, self.check)
         if damage is not None:
             raise BadArchive(str(archive), f"it {damage.reason}, against its own list of files,", damage.path)
-        write_record(made, completed(record, made) if self.bare else record)
+        write_record(made, own)
 
     def _put_in_place(self, temporary: Path, target: Path) -> None:
         """Give an unpacked package its name; a damaged one of that name goes, with the bytecode made of it."""
