@@ -105,10 +105,10 @@ def test_the_umask_is_applied(archive: Path, tmp_path: Path, umask: int) -> None
     finally:
         os.umask(before)
     there = tree(tmp_path / "x")
-    assert there["bin/odd"].mode == 0o777 & ~umask
+    assert there["bin/odd"].mode == 0o775 & ~umask
     assert there["bin/read-only"].mode == 0o444 & ~umask
-    assert there["bin"].mode == 0o777 & ~umask
-    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o777 & ~umask
+    assert there["bin"].mode == 0o775 & ~umask
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o775 & ~umask
 
 
 def test_read_info(archive: Path) -> None:

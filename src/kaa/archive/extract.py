@@ -29,6 +29,8 @@ SMALL = 1 << 16
 EARLIEST = 315_619_200
 """2 January 1980: zip files know no earlier day, in any time zone."""
 LATEST = 253_402_300_799
+DIRECTORY_MODE = 0o775
+"""Of new directories, less the umask: never may everybody write."""
 MADE_BY_THE_CLIENT = "info/repodata_record.json"
 _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _UTIME_BY_DESCRIPTOR = os.utime in os.supports_fd
@@ -54,11 +56,13 @@ def extract(
     *,
     subdir: str = "",
     limit: int | None = None,
+    read_only: bool = False,
     complete: Callable[[Path], object] = lambda directory: None,
 ) -> Extracted:
     """Unpack a `.conda` or `.tar.bz2` as the new directory `target`, or raise BadArchive and leave nothing.
 
     `subdir` is the package's: on Windows fewer names are possible, there and on macOS case makes no difference.
+    `read_only` files have the mode 0444 or 0555, less the umask: nobody writes to them by accident.
     `complete` is called with the directory before it gets its name. A target that exists is a FileExistsError.
     """
     temporary = temporary_beside(target)
@@ -66,8 +70,8 @@ def extract(
     try:
         with open_package(source, limit=limit) as package:
             # Not before the package could be opened.
-            temporary.mkdir()
-            extraction = Extraction(str(temporary), windows=windows)
+            temporary.mkdir(DIRECTORY_MODE)
+            extraction = Extraction(str(temporary), windows=windows, read_only=read_only)
             for tar in package.tars("info", "pkg"):
                 extraction.unpack(tar)
             extraction.finish()
@@ -90,11 +94,12 @@ def _rename(temporary: Path, target: Path) -> None:
 class Extraction:
     """The state of unpacking one package into the existing empty directory `root`."""
 
-    def __init__(self, root: str, *, windows: bool = False) -> None:
+    def __init__(self, root: str, *, windows: bool = False, read_only: bool = False) -> None:
         self.files = 0
         self.size = 0
         self._root = root
         self._windows = windows
+        self._read_only = read_only
         self._seen: dict[str, str] = {}
         """Kind of every path that is made or will be."""
         self._links: dict[str, str] = {}
@@ -180,7 +185,8 @@ class Extraction:
             before = self._seen.get(path)
             if before is None:
                 with self._names_that_clash(path):
-                    os.mkdir(f"{self._root}/{path}")  # noqa: PTH102 - a Path per member costs more than the rest
+                    # A Path per member costs more than the rest.
+                    os.mkdir(f"{self._root}/{path}", DIRECTORY_MODE)  # noqa: PTH102
                 self._seen[path] = DIRECTORY
                 self._parents[path] = path
             elif before == SYMBOLIC_LINK:
@@ -206,8 +212,12 @@ class Extraction:
     def _file(self, name: str, member: Member, tar: TarReader) -> None:
         path = f"{self._root}/{name}"
         # The system takes the umask off; ownership, setuid, setgid and sticky bits are never set.
+        if self._read_only:
+            mode = 0o555 if member.mode & 0o111 else 0o444
+        else:
+            mode = (member.mode & 0o775) | 0o400
         try:
-            descriptor = os.open(path, _OPEN_NEW, (member.mode & 0o777) | 0o400)
+            descriptor = os.open(path, _OPEN_NEW, mode)
         except FileExistsError:
             raise Damaged("it differs from another member only in case or in composed characters") from None
         size, seconds = member.size, member.mtime

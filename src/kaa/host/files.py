@@ -7,6 +7,7 @@ import enum
 import errno
 import importlib
 import os
+import stat
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -72,14 +73,24 @@ def sync_directory(directory: Path) -> None:
 
 
 def current_umask() -> int:
-    """The process's umask, read without changing it where the system can tell."""
+    """The rights that new files do not have: the process's umask, and that everybody may write, whatever it says."""
+    # Read without changing it where the system can tell.
     with contextlib.suppress(OSError, IndexError, ValueError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
+                return int(line.split()[1], 8) | stat.S_IWOTH
     umask = os.umask(0o022)
     os.umask(umask)
-    return umask
+    return umask | stat.S_IWOTH
+
+
+def private_mode(mode: int, umask: int) -> int:
+    """The mode of a copy that its owner may change, of a file with `mode` that nobody may: 0644 for 0444.
+
+    >>> oct(private_mode(0o555, 0o022)), oct(private_mode(0o440, 0o007))
+    ('0o755', '0o660')
+    """
+    return mode & 0o777 & ~0o222 | (mode >> 1 & 0o222 & ~umask) | stat.S_IWUSR
 
 
 def remove_tree(path: Path) -> None:
@@ -88,7 +99,7 @@ def remove_tree(path: Path) -> None:
     Directories without write permission are opened up first. Links are removed, never followed.
     """
     if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
+        remove_file(path)
         return
     shutil = _shutil()
     try:
@@ -96,10 +107,27 @@ def remove_tree(path: Path) -> None:
     except FileNotFoundError:
         return
     except PermissionError:
-        for folder, _, _ in os.walk(path):
+        for folder, _, names in os.walk(path):
             with contextlib.suppress(OSError):
                 Path(folder).chmod(0o700)
+            for name in names if sys.platform == "win32" else ():
+                with contextlib.suppress(OSError):
+                    Path(folder, name).chmod(stat.S_IWRITE)
         shutil.rmtree(path)
+
+
+def remove_file(path: str | Path) -> None:
+    """Remove a file or a link; one that is not there is fine, and so is one that is read-only."""
+    try:
+        os.unlink(path)  # noqa: PTH108 - there are tens of thousands of them
+    except FileNotFoundError:
+        pass
+    except PermissionError:
+        if sys.platform != "win32":
+            raise
+        # There it is the file that is protected, and not the directory that decides.
+        os.chmod(path, stat.S_IWRITE)  # noqa: PTH101
+        os.unlink(path)  # noqa: PTH108
 
 
 def is_writable(directory: Path) -> bool:
@@ -109,8 +137,8 @@ def is_writable(directory: Path) -> bool:
     return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
 
 
-def reflink(source: Path, target: Path) -> None:
-    """Make `target` a new file that shares the blocks of `source`, with its mode and times.
+def reflink(source: Path, target: Path, mode: int | None = None) -> None:
+    """Make `target` a new file that shares the blocks of `source`, with its times, and its mode unless one is given.
 
     Raises OSError (EOPNOTSUPP, EXDEV, EINVAL) where the file system cannot; nothing is left then.
     """
@@ -123,15 +151,19 @@ def reflink(source: Path, target: Path) -> None:
             target.unlink()
             raise
     _shutil().copystat(source, target)
+    if mode is not None:
+        target.chmod(mode)
 
 
-def copy_file(source: Path, target: Path) -> None:
-    """Copy content, mode and times; `target` must not exist, and does not exist when this fails."""
+def copy_file(source: Path, target: Path, mode: int | None = None) -> None:
+    """Copy content, times, and the mode unless one is given; `target` must not exist, nor does it when this fails."""
     shutil = _shutil()
     try:
         with source.open("rb") as reader, target.open("xb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
         shutil.copystat(source, target)
+        if mode is not None:
+            target.chmod(mode)
     except FileExistsError:
         raise
     except BaseException:
@@ -140,15 +172,16 @@ def copy_file(source: Path, target: Path) -> None:
         raise
 
 
-def probe_link_method(source_directory: Path, target_directory: Path) -> tuple[LinkMethod, str]:
-    """The best way to bring files from one directory into another, tried with a real file, and the reason.
+def probe_link_method(origin: Path, target_directory: Path) -> tuple[LinkMethod, str]:
+    """The best way to bring files from one place into a directory, tried with a real file, and the reason.
 
-    Both directories must exist; the target must be writable. The source is probed with a temporary file where it is
-    writable, else with the first file found in it. The reason is empty when the answer is a reflink or a hard link.
+    Both must exist; the target must be writable. `origin` is the file to try with, or a directory: then it is a
+    temporary file where one can be made, else the first file found there. Whose file it is may decide (Linux's
+    fs.protected_hardlinks). The reason is empty when the answer is a reflink or a hard link.
     """
-    probe = _probe_source(source_directory)
+    probe = (origin, False) if origin.is_file() else _probe_source(origin)
     if probe is None:
-        return LinkMethod.COPY, f"no file in {source_directory} to try a link with"
+        return LinkMethod.COPY, f"no file in {origin} to try a link with"
     source, temporary = probe
     target = target_directory / f".kaa-probe-{os.urandom(6).hex()}" / "probe"
     target.parent.mkdir(mode=0o700)
@@ -159,7 +192,7 @@ def probe_link_method(source_directory: Path, target_directory: Path) -> tuple[L
         try:
             os.link(source, target)
         except OSError as error:
-            return LinkMethod.COPY, _why_no_link(error, source_directory, target_directory)
+            return LinkMethod.COPY, why_no_link(error, source, target_directory)
         return LinkMethod.HARDLINK, ""
     finally:
         remove_tree(target.parent)
@@ -187,11 +220,18 @@ def _shutil() -> ModuleType:
     return importlib.import_module("shutil")
 
 
-def _why_no_link(error: OSError, source: Path, target: Path) -> str:
+def why_no_link(error: OSError, source: Path, target: Path) -> str:
+    """In words, why the file `source` could not be linked into the directory `target`."""
     if error.errno == errno.EXDEV:
-        return f"{source} and {target} are on different file systems"
+        return f"{source.parent} and {target} are on different file systems"
     if error.errno in (errno.EPERM, errno.EACCES):
-        return f"linking files of {source} is not permitted to this user"
+        owner = "another user" if _belongs_to_another(source) else "this user"
+        rule = " (fs.protected_hardlinks)" if owner == "another user" and sys.platform == "linux" else ""
+        return f"{source} belongs to {owner}, and the system does not permit a hard link to it{rule}"
     if error.errno == errno.EMLINK:
-        return f"a file of {source} has as many links as the file system allows"
+        return f"{source} has as many links as the file system allows"
     return f"the file system of {target} makes no hard links ({error.strerror})"
+
+
+def _belongs_to_another(path: Path) -> bool:
+    return sys.platform != "win32" and path.lstat().st_uid != os.geteuid()

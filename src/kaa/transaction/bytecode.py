@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -20,7 +21,7 @@ import msgspec
 
 from kaa.errors import KaaError
 from kaa.events import Note, Reporter, StageFinished, StageStarted, Warned
-from kaa.host.files import remove_tree, write_atomic
+from kaa.host.files import current_umask, remove_tree, write_atomic
 from kaa.host.process import CannotRun, run
 from kaa.transaction import bytecode_worker
 from kaa.transaction.actions import bytecode_path
@@ -122,7 +123,7 @@ def compile_packages(
             count = len(bytecode.missing)
             good = {module for n, module in enumerate(bytecode.missing, position) if n not in failed}
             position += count
-            _keep(source, bytecode, folder, good, scratch)
+            _keep(source, bytecode, folder, good, scratch, tag)
         return {job.target for n, job in enumerate(in_place, position) if n not in failed}
     except (CannotRun, CompilationFailed) as error:
         reporter(Warned(f"no bytecode was compiled: {error.message}"))
@@ -180,7 +181,7 @@ def _new_folder(directory: Path, scratch: Path) -> Path:
         return Path(tempfile.mkdtemp(prefix="bytecode-", dir=scratch))
 
 
-def _keep(source: Source, bytecode: PackageBytecode, folder: Path, good: set[str], scratch: Path) -> None:
+def _keep(source: Source, bytecode: PackageBytecode, folder: Path, good: set[str], scratch: Path, tag: str) -> None:
     """Put freshly compiled bytecode in its place in the cache, unless it has to stay where it is."""
     modules, bytecode.missing, bytecode.modules = bytecode.missing, [], good
     if scratch in folder.parents:
@@ -189,8 +190,12 @@ def _keep(source: Source, bytecode: PackageBytecode, folder: Path, good: set[str
     states = ((module, (source.package.directory / module).stat()) for module in modules)
     entries = {name: (int(state.st_mtime), state.st_size, name in good) for name, state in states}
     write_atomic(folder / MANIFEST, msgspec.json.encode(Compiled(_identity(source), entries)))
+    umask = current_umask()
+    for module in good:
+        # Environments link it: what one of them would write there, all would have.
+        os.chmod(f"{folder}/{bytecode_path(module, tag)}", 0o444 & ~umask)  # noqa: PTH101
     # mkdtemp made it private; the bytecode is for everybody who can read the cache.
-    folder.chmod(0o777 & ~_umask_of(folder / MANIFEST))
+    folder.chmod(0o777 & ~umask)
     found = _read_valid(bytecode.directory, source, modules)
     if found is not None:
         # Another process was faster, and is perhaps linking from there.
@@ -203,8 +208,3 @@ def _keep(source: Source, bytecode: PackageBytecode, folder: Path, good: set[str
     target = scratch / folder.name
     shutil.copytree(folder, target)
     bytecode.directory = target
-
-
-def _umask_of(file: Path) -> int:
-    """The umask, as it shows in the mode of a file that was just made."""
-    return 0o777 & ~(file.stat().st_mode | 0o111)

@@ -7,14 +7,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from kaa.events import Note, Reporter
-from kaa.host.files import LinkMethod, copy_file, reflink
+from kaa.host.files import LinkMethod, copy_file, current_umask, private_mode, reflink
 from kaa.models.package_info import PathEntry
 from kaa.models.prefix_record import InstalledPath, Link, LinkType, PathsData, PrefixRecord
 from kaa.models.record import RepoDataRecord
@@ -40,9 +39,10 @@ def render(source: Source, prefix: Path, subdir: str, number: int) -> dict[str, 
             continue
         content = _rendered(action.entry, source, action, prefix, new_prefix, subdir)
         staged = f"{STAGING}/new/{number}-{len(rendered)}"
-        # Mode without setuid, and the time of now: bytecode that was shipped for the old text must not look valid.
-        mode = stat.S_IMODE(source.stats[action.source].st_mode) & 0o777
-        _write(f"{prefix}/{staged}", content, mode | stat.S_IWUSR)
+        # This file is the environment's own, so it may be written to; no setuid. And the time of now: bytecode that
+        # was shipped for the old text must not look valid.
+        mode = 0o775 if source.stats[action.source].st_mode & 0o111 else 0o664
+        _write(f"{prefix}/{staged}", content, mode)
         rendered[action.target] = (staged, hashlib.sha256(content).hexdigest())
     return rendered
 
@@ -74,6 +74,7 @@ class Linker:
         self.journal = journal
         self.method = method
         self.reporter = reporter
+        self._umask = -1
         self._told = False
 
     def link(
@@ -111,7 +112,7 @@ class Linker:
         elif action.how is How.SOFTLINK:
             os.symlink(os.readlink(original), target)
         elif action.how is How.COPY:
-            copy_file(Path(original), Path(target))
+            self._copy(original, target)
         else:
             _write(target, action.content, action.mode)
 
@@ -132,24 +133,29 @@ class Linker:
     def _put_method(self) -> Callable[[str, str], None]:
         if self.method is LinkMethod.HARDLINK:
             return os.link
-        return _reflink if self.method is LinkMethod.REFLINK else _copy
+        return self._reflink if self.method is LinkMethod.REFLINK else self._copy
+
+    # What is not linked is the environment's own, and may be written to.
+
+    def _reflink(self, source: str, target: str) -> None:
+        reflink(Path(source), Path(target), self._own_mode(source))
+
+    def _copy(self, source: str, target: str) -> None:
+        copy_file(Path(source), Path(target), self._own_mode(source))
+
+    def _own_mode(self, source: str) -> int:
+        if self._umask < 0:
+            self._umask = current_umask()
+        return private_mode(os.stat(source).st_mode, self._umask)  # noqa: PTH116
 
     def _copy_instead(self, original: str, target: str, error: OSError) -> None:
         """Copy a file that could not be linked, where that may help; else raise `error`."""
         if self.method is LinkMethod.COPY or error.errno not in FALL_BACK:
             raise error
-        _copy(original, self.root + target)
+        self._copy(original, self.root + target)
         if not self._told:
             self._told = True
             self.reporter(Note(f"{target} is a copy, a link was not possible: {error.strerror}"))
-
-
-def _reflink(source: str, target: str) -> None:
-    reflink(Path(source), Path(target))
-
-
-def _copy(source: str, target: str) -> None:
-    copy_file(Path(source), Path(target))
 
 
 def prefix_record(
