@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from kaa.api.recording import note_found, note_pip
 from kaa.api.session import Session
 from kaa.errors import KaaError
 from kaa.events import Note
@@ -34,8 +35,28 @@ class PipFailed(KaaError):
         self.requirements = [redact(line) for line in requirements]
 
 
-def install_pip_section(session: Session, prefix: Path, requirements: Sequence[str], folder: Path) -> None:
-    """Let the environment's own pip install requirements; paths in them are relative to `folder`."""
+def install_pip_section(
+    session: Session,
+    prefix: Path,
+    requirements: Sequence[str],
+    folder: Path,
+    *,
+    command: str = "",
+    since: int | None = None,
+) -> None:
+    """Let the environment's own pip install requirements; paths in them are relative to `folder`.
+
+    What comes of it is a generation; `command` and `since` are as in `kaa.api.recording`.
+    """
+    # Whatever others left here is not what pip does now.
+    note_found(session, prefix)
+    try:
+        _run_pip(session, prefix, requirements, folder)
+    finally:
+        note_pip(session, prefix, command=command, since=since)
+
+
+def _run_pip(session: Session, prefix: Path, requirements: Sequence[str], folder: Path) -> None:
     python = python_of(Prefix(prefix).records(), session.subdir)
     if python is None:
         raise PipFailed(prefix, requirements, "the environment has no python")

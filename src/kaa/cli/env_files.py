@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from kaa.api.environments import ChangeOptions, EnvironmentExists, plan_create, plan_explicit, plan_install
 from kaa.api.explicit import fetch_explicit
 from kaa.api.listing import EnvironmentContent, read_environment
 from kaa.api.pip_section import install_pip_section
+from kaa.api.recording import change_variables, latest_number
 from kaa.api.session import Session
 from kaa.cli.arguments import add_channels, add_output, add_target, flag
 from kaa.cli.changing import (
@@ -38,7 +40,7 @@ from kaa.models.match_spec import MatchSpec
 from kaa.prefix.environments import check_environment_name
 from kaa.prefix.history import read_history
 from kaa.prefix.prefix import Prefix
-from kaa.prefix.state import UNSET, read_variables, write_variables
+from kaa.prefix.state import UNSET, read_variables
 from kaa.transaction.plan import Transaction, plan_transaction
 
 DEFAULT_FILES = ("environment.yml", "environment.yaml")
@@ -60,8 +62,10 @@ def create_from_file(arguments: argparse.Namespace, session: Session) -> int:
     if not request.entries and not arguments.no_default_packages:
         request = with_default_packages(request, session.config.create_default_packages)
     with session_for(arguments, session, spec) as inner:
-        result = create(inner, prefix, with_pip(inner, spec, request), change_options(arguments))
-        finish(inner, prefix, spec, folder, result)
+        options = change_options(arguments)
+        result = create(inner, prefix, with_pip(inner, spec, request), options)
+        # What comes now is of one piece with that.
+        finish(inner, prefix, spec, folder, result, Together(0, options.command))
     return 0
 
 
@@ -70,6 +74,7 @@ def update_from_file(arguments: argparse.Namespace, session: Session) -> int:
     spec, request, folder = read_environment_file(session, arguments.file)
     prefix = target_of(arguments, session, spec, default_active=True)
     options = replace(change_options(arguments), prune=arguments.prune)
+    together = Together(latest_number(prefix), options.command)
     with session_for(arguments, session, spec) as inner:
         request = with_pip(inner, spec, request)
         if not Prefix(prefix).is_environment():
@@ -77,7 +82,7 @@ def update_from_file(arguments: argparse.Namespace, session: Session) -> int:
         else:
             check_changeable(inner, prefix)
             result = perform(inner, plan_update_from(inner, prefix, request, options))
-        finish(inner, prefix, spec, folder, result)
+        finish(inner, prefix, spec, folder, result, together)
     return 0
 
 
@@ -180,17 +185,33 @@ def with_pip(session: Session, spec: EnvironmentSpec, request: Request) -> Reque
     return Request((*request.specs, MatchSpec.parse("pip")), request.entries)
 
 
-def finish(session: Session, prefix: Path, spec: EnvironmentSpec, folder: Path, result: dict[str, object]) -> None:
+class Together(msgspec.Struct, frozen=True):
+    """What makes the parts of one command one change: they are taken back together."""
+
+    since: int
+    """The latest generation before the command"""
+    command: str
+
+
+def finish(
+    session: Session,
+    prefix: Path,
+    spec: EnvironmentSpec,
+    folder: Path,
+    result: dict[str, object],
+    together: Together,
+) -> None:
     """What comes after the packages: those of pip, the variables, the result."""
     actions = result.get("actions")
     if spec.pip and isinstance(actions, dict):
         actions["PIP"] = list(spec.pip)
+    since, command = together.since, together.command
     if not session.config.dry_run:
         if spec.pip:
-            install_pip_section(session, prefix, spec.pip, folder)
+            install_pip_section(session, prefix, spec.pip, folder, command=command, since=since)
         if spec.variables:
-            environment = Prefix(prefix)
-            write_variables(environment, {**read_variables(environment), **spec.variables})
+            news = dict(spec.variables)
+            change_variables(session, prefix, lambda old: old | news, command=command, since=since)
     print_result(session, result)
 
 

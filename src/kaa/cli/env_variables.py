@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from kaa.api.recording import change_variables
 from kaa.api.session import Session
 from kaa.cli.arguments import add_output, add_target
+from kaa.cli.changing import command_line
 from kaa.cli.configuring import ArgumentsMissing, existing_target
 from kaa.cli.output import print_json
 from kaa.errors import KaaError
 from kaa.prefix.prefix import Prefix, open_prefix
-from kaa.prefix.state import UNSET, read_variables, write_variables
+from kaa.prefix.state import UNSET, read_variables
 
 
 class NoSuchVariable(KaaError):
@@ -58,26 +60,31 @@ def show(arguments: argparse.Namespace, session: Session) -> int:
 
 
 def set_variables(arguments: argparse.Namespace, session: Session) -> int:
-    prefix = target(arguments, session)
-    variables = read_variables(prefix)
+    given: dict[str, str] = {}
     for pair in arguments.pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise ArgumentsMissing(f"{pair!r} is not of the form NAME=VALUE", hints=("put it in quotes",))
-        variables[name] = value
-    write_variables(prefix, variables)
+        given[name] = value
+    prefix = target(arguments, session)
+    # The values may be secrets; they are in the state of the environment, and are not repeated here.
+    command = " ".join(["kaa env config vars set", *(f"{name}=***" for name in given)])
+    change_variables(session, prefix.path, lambda variables: variables | given, command=command)
     tell_to_reactivate(session, prefix)
     return 0
 
 
 def unset_variables(arguments: argparse.Namespace, session: Session) -> int:
     prefix = target(arguments, session)
-    variables = read_variables(prefix)
-    for name in arguments.names:
-        if name not in variables:
-            raise NoSuchVariable(name, str(prefix.path))
-        del variables[name]
-    write_variables(prefix, variables)
+
+    def without(variables: dict[str, str]) -> dict[str, str]:
+        for name in arguments.names:
+            if name not in variables:
+                raise NoSuchVariable(name, str(prefix.path))
+            del variables[name]
+        return variables
+
+    change_variables(session, prefix.path, without, command=command_line(arguments))
     tell_to_reactivate(session, prefix)
     return 0
 
