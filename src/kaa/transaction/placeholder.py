@@ -12,6 +12,7 @@ b'#!/usr/bin/env perl\\n'
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from kaa.errors import KaaError
 from kaa.models.subdir import is_windows, operating_system
@@ -21,6 +22,8 @@ SHEBANG_LIMIT = {"linux": 127, "osx": 512}
 
 _SHEBANG = re.compile(rb"#![ \t]*([^\n\r]*)")
 _PYTHON = re.compile(rb"python[0-9.]*t?|pypy[0-9.]*")
+_TRAMPOLINE = re.compile(rb"""#!/bin/sh\n'''exec' "((?:[^"\\\n]|\\.)*)"(?: ([^\n]*?))? "\$0" "\$@" #'''""")
+_BY_ENV = re.compile(rb"#!/usr/bin/env (?:-S )?([^\s/]+)([^\n\r]*)")
 
 
 class PrefixTooLong(KaaError):
@@ -89,6 +92,14 @@ def python_trampoline(program: bytes, options: bytes = b"") -> bytes:
     return b"#!/bin/sh\n'''exec' \"" + quoted + b'"' + options + b' "$0" "$@" #\'\'\''
 
 
+def parse_trampoline(data: bytes) -> tuple[bytes, bytes, int] | None:
+    """Program, options, and where the rest begins, of a file that `python_trampoline` begins."""
+    match = _TRAMPOLINE.match(data)
+    if match is None:
+        return None
+    return re.sub(rb"\\(.)", rb"\1", match[1]), match[2] or b"", match.end()
+
+
 def _split_command(command: bytes, placeholder: bytes) -> tuple[bytes, bytes]:
     """Interpreter and options of a `#!` line; a placeholder may hold spaces of its own."""
     start = len(placeholder) if command.startswith(placeholder) else 0
@@ -120,3 +131,61 @@ def replace_binary(data: bytes, placeholder: bytes, prefix: bytes) -> bytes:
         start = data.find(placeholder, end)
     parts.append(data[done:])
     return b"".join(parts)
+
+
+def iter_originals(data: bytes, placeholder: bytes, prefix: bytes, subdir: str, *, binary: bool) -> Iterator[bytes]:
+    """What `data` may have been before `placeholder` became `prefix` in it: the inverse of `replaced`.
+
+    Not all of it can be known from `data` alone, so there may be several answers; the hash of the original decides.
+    """
+    if not binary:
+        yield from _text_originals(data, placeholder, prefix, subdir)
+    elif is_windows(subdir):
+        yield data
+    elif (original := restore_binary(data, placeholder, prefix)) is not None:
+        yield original
+
+
+def restore_binary(data: bytes, placeholder: bytes, prefix: bytes) -> bytes | None:
+    """What `replace_binary` made `data` of; None when the room that it leaves is not there.
+
+    >>> restore_binary(b"/new/lib" + b"\\0" * 9 + b"tail", b"/build/place", b"/new")
+    b'/build/place/lib\\x00tail'
+    """
+    spare = len(placeholder) - len(prefix)
+    if spare < 0:
+        return None
+    parts: list[bytes] = []
+    done = 0
+    start = data.find(prefix)
+    while start >= 0:
+        end = data.find(b"\0", start)
+        if end < 0:
+            end = len(data)
+        string = data[start:end]
+        room = spare * string.count(prefix)
+        if not data.startswith(b"\0" * room, end):
+            return None
+        parts += (data[done:start], string.replace(prefix, placeholder))
+        done = end + room
+        start = data.find(prefix, done)
+    parts.append(data[done:])
+    return b"".join(parts)
+
+
+def _text_originals(data: bytes, placeholder: bytes, prefix: bytes, subdir: str) -> Iterator[bytes]:
+    if is_windows(subdir):
+        yield data.replace(prefix.replace(b"\\", b"/"), placeholder)
+        return
+    yield data.replace(prefix, placeholder)
+    if (trampoline := parse_trampoline(data)) is not None:
+        program, options, end = trampoline
+        command = (program + b" " + options if options else program).replace(prefix, placeholder)
+        rest = data[end:].replace(prefix, placeholder)
+        yield b"#!" + command + rest
+        yield b"#! " + command + rest
+    elif (match := _BY_ENV.match(data)) is not None:
+        command = placeholder + b"/bin/" + match[1] + match[2]
+        rest = data[match.end() :].replace(prefix, placeholder)
+        yield b"#!" + command + rest
+        yield b"#! " + command + rest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,8 @@ from kaa.transaction.plan import Transaction
 HELP = """Make a new environment, by name or in a directory.
 
     kaa create --name demo python=3.12 numpy
-    kaa create --prefix ./env --file specs.txt"""
+    kaa create --prefix ./env --file specs.txt
+    kaa create --name copy --clone demo"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-default-packages", action="store_true", help="leave create_default_packages of the configuration out"
     )
+    add_cloning(parser)
     add_channels(parser)
     add_solving(parser)
     add_linking(parser)
@@ -52,6 +55,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ignored(parser, "--prune")
 
 
+def add_cloning(parser: argparse.ArgumentParser) -> None:
+    """--clone, and what of an environment comes along."""
+    group = parser.add_argument_group("copying an environment")
+    group.add_argument(
+        "--clone", metavar="ENV", help="make a copy of this environment (a name or a path) from its own files"
+    )
+    group.add_argument(
+        "--with-user-files", action="store_true", help="with --clone: copy the files that no package brought, too"
+    )
+    group.add_argument("--keep-frozen", action="store_true", help="with --clone: a frozen environment's copy is frozen")
+
+
 def run(arguments: argparse.Namespace, session: Session) -> int:
     prefix = new_target(arguments, session.config, session.environ)
     if prefix is None:
@@ -59,6 +74,9 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
             "one of --name and --prefix is needed, to know where the environment is to be",
             hints=("kaa create --name NAME …", "kaa create --prefix ./env …"),
         )
+    if arguments.clone is not None:
+        code: int = importlib.import_module("kaa.cli.relocating").clone(arguments, session, prefix)
+        return code
     request = read_request(session, arguments.specs, arguments.files)
     if not request.entries and not arguments.no_default_packages:
         request = with_default_packages(request, session.config.create_default_packages)

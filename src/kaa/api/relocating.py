@@ -1,0 +1,244 @@
+"""Clone an environment, rename it, move it to another path or disk: always from its own files, without a network.
+
+plan = plan_clone(session, Path("envs/old"), Path("envs/new"))
+relocate(session, plan)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kaa.api.environments import EnvironmentExists, subdir_of
+from kaa.api.recovering import recover_environment
+from kaa.api.session import Session
+from kaa.config.values import link_options
+from kaa.prefix.environments import absolute_location, register, registry_file, unregister
+from kaa.prefix.prefix import Prefix, open_prefix
+from kaa.prefix.record_files import read_record_files
+from kaa.prefix.state import check_not_frozen, is_frozen
+from kaa.transaction.journal import JOURNAL
+from kaa.transaction.plan import python_of
+from kaa.transaction.relocation import PathChange
+from kaa.transaction.relocation_execute import check_relocation, check_target
+from kaa.transaction.relocation_execute import relocate as execute_relocation
+from kaa.transaction.relocation_plan import CannotRelocate, How, Kind, RelocationPlan
+from kaa.transaction.relocation_recovery import Registrar, recover_relocation
+from kaa.transaction.relocation_survey import OF_THE_ROOT, Surveyor
+
+BLOCK = 4096
+
+
+def plan_clone(
+    session: Session,
+    source: Path,
+    target: Path,
+    *,
+    with_user_files: bool = False,
+    keep_frozen: bool = False,
+    replace: bool = False,
+    command: str = "",
+) -> RelocationPlan:
+    """A new environment with the packages, requests, pins, variables and pip distributions of another one.
+
+    Files of nobody come along when asked for, and so does the mark that the environment is frozen. With `replace` an
+    environment at the target goes. Raises NotAnEnvironment, EnvironmentExists, CannotRelocate, PrefixTooLong.
+    """
+    return _plan(
+        session,
+        source,
+        target,
+        "clone",
+        replace=replace,
+        with_user_files=with_user_files,
+        keep_frozen=keep_frozen,
+        command=command,
+    )
+
+
+def plan_rename(
+    session: Session, source: Path, target: Path, *, replace: bool = False, command: str = ""
+) -> RelocationPlan:
+    """An environment at another path, with everything that is in it; the old path is free afterwards."""
+    return _plan(session, source, target, "rename", replace=replace, command=command)
+
+
+def plan_move(
+    session: Session, source: Path, target: Path, *, replace: bool = False, command: str = ""
+) -> RelocationPlan:
+    """The same as a rename; the name for a path on any disk."""
+    return _plan(session, source, target, "move", replace=replace, command=command)
+
+
+def relocate(session: Session, plan: RelocationPlan) -> None:
+    """Carry out a plan: the new environment is there at once and whole, or not at all."""
+    execute_relocation(
+        plan,
+        link_options(session.config, environ=session.environ),
+        session.reporter,
+        checkpoint=session.checkpoint,
+        registrar=registrar(session),
+    )
+
+
+def registrar(session: Session) -> Registrar:
+    """What keeps the user's list of environments right."""
+    registry = registry_file(session.home)
+
+    def change(old: Path | None, new: Path | None) -> None:
+        if new is not None and session.config.register_envs:
+            register(registry, new)
+        if old is not None:
+            unregister(registry, old)
+
+    return change
+
+
+def settle_relocation(session: Session, prefix: Path) -> None:
+    """Finish or take back whatever was interrupted in an environment, or on its way to this path."""
+    recover_relocation(prefix, session.reporter, registrar(session))
+    if (prefix / JOURNAL).is_file():
+        recover_environment(session, prefix)
+
+
+def _plan(
+    session: Session,
+    source: Path,
+    target: Path,
+    kind: Kind,
+    *,
+    replace: bool,
+    command: str,
+    with_user_files: bool = False,
+    keep_frozen: bool = False,
+) -> RelocationPlan:
+    source, target = absolute_location(source, session.cwd), absolute_location(target, session.cwd)
+    for prefix in (source, target):
+        settle_relocation(session, prefix)
+    environment = open_prefix(source)
+    is_base = _same(source, session.config.root_prefix)
+    if kind != "clone":
+        _check_goes(session, source, kind, is_base=is_base)
+    _check_apart(source, target, is_base=is_base)
+    replaces = _check_free(session, target, replace=replace)
+    records = tuple(file.record for file in read_record_files(environment) if file.counts and file.record is not None)
+    subdir = subdir_of(session, records)
+    old = dict.fromkeys([os.fsencode(source), os.fsencode(source.resolve())])
+    change = PathChange(tuple(old), os.fsencode(target), subdir)
+    found = Surveyor(
+        environment,
+        records,
+        change,
+        kind,
+        is_base=is_base,
+        with_user_files=with_user_files,
+        always_copy=session.config.always_copy,
+        keep_frozen=keep_frozen,
+    ).look()
+    if kind != "clone" and found.left_out:
+        raise _holds_others(source, found.left_out)
+    other_disk = _device(source) != _device(target)
+    plan = RelocationPlan(
+        kind=kind,
+        source=source,
+        is_base=is_base,
+        target=target,
+        change=change,
+        subdir=subdir,
+        python=python_of(records, subdir),
+        records=records,
+        directories=tuple(found.directories),
+        items=tuple(found.items),
+        distributions=tuple(found.distributions),
+        pip=tuple(found.pip),
+        dropped=tuple(found.dropped),
+        user_files=tuple(found.user_files),
+        with_user_files=with_user_files or kind != "clone",
+        mentions=tuple(found.mentions),
+        stuck=tuple(found.stuck),
+        left_out=tuple(found.left_out),
+        signature=found.signature,
+        other_disk=other_disk,
+        is_frozen=is_frozen(environment),
+        keep_frozen=keep_frozen,
+        copies_size=sum(
+            -(-item.size // BLOCK) * BLOCK for item in found.items if other_disk or item.how is not How.SHARE
+        ),
+        size=sum(item.size for item in found.items),
+        command=command,
+        replaces=replaces,
+    )
+    check_relocation(plan)
+    return plan
+
+
+def _check_goes(session: Session, source: Path, kind: Kind, *, is_base: bool) -> None:
+    """Raise CannotRelocate for an environment that must stay where it is."""
+    verb = "renamed" if kind == "rename" else "moved"
+    if is_base:
+        raise CannotRelocate(
+            source,
+            f"cannot be {verb}: it is the base environment",
+            "clone it with `kaa create --clone base --name NAME`",
+        )
+    active = session.environ.get("CONDA_PREFIX")
+    if active and _same(Path(active), source):
+        raise CannotRelocate(
+            source, f"cannot be {verb}: it is active in this shell", "leave it first with `kaa deactivate`"
+        )
+    if source.is_symlink():
+        raise CannotRelocate(
+            source,
+            f"cannot be {verb}: it is a link to {source.resolve()}",
+            f"name that directory: --prefix {source.resolve()}",
+            "rename the link itself with `mv`: the environment stays where it is",
+        )
+    if session.config.protect_frozen_envs:
+        check_not_frozen(Prefix(source))
+
+
+def _check_apart(source: Path, target: Path, *, is_base: bool) -> None:
+    """Raise CannotRelocate where one environment would lie in the other, or both are one."""
+    if _same(source, target):
+        raise CannotRelocate(target, "is that environment already", "give another name or path")
+    real, place = source.resolve(), target.resolve()
+    if real in place.parents and not (is_base and place.relative_to(real).parts[0] in OF_THE_ROOT):
+        raise CannotRelocate(target, f"lies in {source}, and cannot be made of it", "choose a path outside of it")
+    if place in real.parents and target.exists():
+        raise CannotRelocate(target, f"holds {source}, and cannot be replaced by it", "choose another path")
+
+
+def _check_free(session: Session, target: Path, *, replace: bool) -> bool:
+    """Whether an environment at the target is replaced; raises where something is there that stays."""
+    if not Prefix(target).is_environment():
+        check_target(target)
+        return False
+    active = session.environ.get("CONDA_PREFIX")
+    kept = [session.config.root_prefix, *([Path(active)] if active else [])]
+    if not replace or target.is_symlink() or any(_same(target, one) for one in kept):
+        raise EnvironmentExists(target)
+    if session.config.protect_frozen_envs:
+        check_not_frozen(Prefix(target))
+    return True
+
+
+def _holds_others(source: Path, others: list[str]) -> CannotRelocate:
+    shown = ", ".join(others[:3]) + (", …" if others[3:] else "")
+    return CannotRelocate(
+        source,
+        f"has other environments or a package cache below it, which would stop working elsewhere: {shown}",
+        "move these first, one by one",
+        f"clone it with `kaa create --clone {source} …`: what lies below it stays where it is",
+    )
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path == other or path.samefile(other)
+    except OSError:
+        return False
+
+
+def _device(path: Path) -> int:
+    """The file system of a path, or of the nearest directory above it that is there."""
+    return next(one for one in (path, *path.parents) if one.exists()).stat().st_dev
