@@ -347,9 +347,21 @@ def test_several_environments(env: Kaa, only: list[str]) -> None:
     assert answer.code == 1
     assert [one["clean"] for one in answer.json()["environments"]] == [True, False]
     assert env("verify", "-p", second).code == 1
+
+
+def test_an_environment_that_cannot_be_looked_at(env: Kaa) -> None:
+    remove("share/n")(env.environment("env"))
     answer = env("verify", "-n", "env", "-n", "nowhere", "--json")
-    assert answer.code == 1
-    assert answer.json()["exception_name"] == "EnvironmentNameNotFound"
+    assert answer.code == 2
+    document = answer.json()
+    assert (document["success"], document["clean"]) == (False, False)
+    assert [one["problems"] for one in document["environments"]] == [1]
+    assert [one["exception_name"] for one in document["errors"]] == ["EnvironmentNameNotFound"]
+    answer = env("verify", "-n", "nowhere", "--json")
+    assert (answer.code, answer.json()["exception_name"]) == (2, "EnvironmentNameNotFound")
+    answer = env("verify", "-p", str(env.home))
+    assert answer.code == 2
+    assert "is not an environment" in answer.err
 
 
 def test_terminal_escapes_are_harmless(env: Kaa) -> None:

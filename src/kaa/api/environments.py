@@ -267,6 +267,18 @@ def plan_explicit(
     )
 
 
+def plan_dependencies(
+    session: Session, prefix: Path, installed: Sequence[PrefixRecord], options: ChangeOptions = ChangeOptions()
+) -> tuple[RepoDataRecord, ...]:
+    """What an environment of these packages holds when all that they need is there, the rest changing little."""
+    request = SolveRequest(
+        installed=tuple(installed),
+        history=earlier_requests(session, Prefix(prefix), installed),
+        pins=pins_of(session, prefix, options),
+    )
+    return _plan(session, prefix, request, options).final
+
+
 def _present(session: Session, prefix: Path, options: ChangeOptions) -> SolveRequest:
     """A request to keep an environment as it is."""
     environment = open_prefix(prefix)

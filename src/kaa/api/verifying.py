@@ -25,7 +25,7 @@ from kaa.models.record import RepoDataRecord
 from kaa.package_cache.cache import ExtractedPackage, PackageCache, UnsafeName
 from kaa.prefix.damage import SeenPath, damaged_packages, recorded_paths
 from kaa.prefix.distribution_files import read_distributions
-from kaa.prefix.environments import absolute_location
+from kaa.prefix.environments import absolute_location, read_registry, registry_file
 from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.python_packages import PythonDistribution
@@ -115,6 +115,16 @@ def inspect_environment(session: Session, prefix: Path) -> Inspection:
         files_of_broken_records=broken_ones,
     )
     return Inspection(verification, record_files, paths, seen, distributions)
+
+
+def every_environment(session: Session) -> tuple[Path, ...]:
+    """All environments that are known, and what lies among them with records but without a history."""
+    known = session.environments.list(read_registry(registry_file(session.home)))
+    found = dict.fromkeys(known)
+    for directory in session.environments.directories:
+        with contextlib.suppress(OSError):
+            found.update((path, None) for path in sorted(directory.iterdir()) if Prefix(path).record_files())
+    return tuple(found)
 
 
 def originals_of(session: Session, records: Sequence[PrefixRecord]) -> dict[str, Path]:

@@ -50,6 +50,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("env", _MODULES + "env", "List, make, update, export and remove environments.", ENVIRONMENTS),
     Command("export", _MODULES + "export", "Print an environment as a file to make it again from.", ENVIRONMENTS),
     Command("verify", _MODULES + "verify", "Tell what is not as it was installed.", ENVIRONMENTS),
+    Command("repair", _MODULES + "repair", "Bring files back to what their packages brought.", ENVIRONMENTS),
     Command("recover", _MODULES + "recover", "Finish or take back an interrupted change.", ENVIRONMENTS),
     Command("list", _MODULES + "list", "Show the packages of an environment.", PACKAGES),
     Command("why", _MODULES + "why", "Tell who needs a package.", PACKAGES),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import posixpath
 import re
 import stat
@@ -15,6 +17,7 @@ from kaa.prefix.prefix import Prefix
 from kaa.prefix.python_packages import PythonDistribution, find_distributions
 
 RECORD_LIMIT = 16 << 20
+_SHA256 = re.compile(r",sha256=([A-Za-z0-9_-]{43})=*,[0-9]*\s*\Z")
 
 
 def read_distributions(
@@ -40,6 +43,21 @@ def files_of_distributions(
 ) -> dict[PythonDistribution, frozenset[str]]:
     """The files that each distribution lists, as paths below the environment; what is not there may be among them."""
     return {distribution: _files_of(prefix, distribution) for distribution in distributions}
+
+
+def hashes_of_distribution(prefix: Path, distribution: PythonDistribution) -> dict[str, str]:
+    """The SHA-256 of the files whose content a distribution's RECORD tells, in hexadecimal, by path."""
+    metadata = distribution.metadata
+    site_packages, root = metadata.rpartition("/")[0], prefix.as_posix()
+    found = {}
+    for line in (_read(prefix / metadata / "RECORD") or "").splitlines():
+        digest = _SHA256.search(line)
+        if digest is None:
+            continue
+        with contextlib.suppress(ValueError):
+            content = base64.urlsafe_b64decode(digest[1] + "=" * (-len(digest[1]) % 4)).hex()
+            found.update(dict.fromkeys(paths_in_record(line, site_packages, root), content))
+    return found
 
 
 def _files_of(prefix: Path, distribution: PythonDistribution) -> frozenset[str]:

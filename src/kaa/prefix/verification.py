@@ -88,13 +88,18 @@ def with_overwriters(
 ) -> DamagedPackage:
     """The package with the distributions that took its place: that list what changed, or are the same project."""
     bad = {one.path for one in package.changed}.union(package.missing)
-    projects = {_normalized(match[1]) for path in files if (match := _DIST_INFO.search(path))}
+    projects = projects_of(files)
     names = [
         f"{distribution.name} {distribution.version}"
         for distribution, own in distributions.items()
         if bad & own or distribution.normalized_name in projects
     ]
     return msgspec.structs.replace(package, overwritten_by=tuple(names)) if names else package
+
+
+def projects_of(files: Iterable[str]) -> frozenset[str]:
+    """The Python projects, by their normalized names, of which a package brings the metadata."""
+    return frozenset(_normalized(match[1]) for path in files if (match := _DIST_INFO.search(path)))
 
 
 def _normalized(name: str) -> str:

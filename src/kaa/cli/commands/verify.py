@@ -10,24 +10,34 @@ from pathlib import Path
 import msgspec
 
 from kaa.api.session import Session
-from kaa.api.verifying import verify_environment
+from kaa.api.verifying import every_environment, verify_environment
 from kaa.cli.arguments import add_output
 from kaa.cli.configuring import existing_target
-from kaa.cli.output import print_json, size_text
+from kaa.cli.output import error_json, print_json, report_error, size_text
 from kaa.cli.progress import clean
-from kaa.prefix.verification import DamagedPackage, UnmetDependency, Verification
+from kaa.errors import KaaError
+from kaa.prefix.damage import DamagedPackage
+from kaa.prefix.verification import UnmetDependency, Verification
 
 HELP = """Tell what of an environment is not as it was installed: every file is compared with its package's hash.
 
     kaa verify -n demo -n other
 
-The exit code is 0 when nothing is wrong, and 1 when something is. Files of pip and of your own are no problem; -v lists
-those that no package brought."""
+The exit code is 0 when nothing is wrong, 1 when something is, and 2 when an environment could not be looked at. Files
+of pip and of your own are no problem; -v lists those that no package brought. `kaa repair` puts right what can be."""
+
+COULD_NOT_LOOK = 2
 
 MOST_PATHS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_targets(parser)
+    add_output(parser)
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """--name and --prefix, several times, and --all."""
     group = parser.add_argument_group("which environments")
     group.add_argument(
         "-n",
@@ -47,24 +57,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the environment in that directory; may be repeated",
     )
-    add_output(parser)
+    group.add_argument("--all", dest="every", action="store_true", help="every environment that is known")
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
-    found = [verify_environment(session, prefix) for prefix in targets(arguments, session)]
-    if session.config.json:
-        print_json(verify_json(found))
+    prefixes, errors = find_targets(arguments, session)
+    found: list[Verification] = []
+    for prefix in prefixes:
+        try:
+            found.append(verify_environment(session, prefix))
+        except KaaError as error:
+            errors.append(error)
+    if session.config.json and (found or not errors):
+        print_json(verify_json(found, errors))
     else:
         lines = [line for one in found for line in verification_lines(one, session)]
-        print("\n".join(clean(line) for line in lines))
+        print("\n".join(clean(line) for line in lines), end="\n" if lines else "")
+        for problem in errors:
+            report_error(problem, as_json=session.config.json)
+    if errors:
+        return COULD_NOT_LOOK
     return 0 if all(one.is_clean for one in found) else 1
 
 
-def targets(arguments: argparse.Namespace, session: Session) -> list[Path]:
-    """The environments that are named, each once; else the active one or base. Raises EnvironmentNotFound."""
-    named = arguments.targets or [("name", None)]
-    every = (argparse.Namespace(**{kind: text}) for kind, text in named)
-    return list(dict.fromkeys(existing_target(one, session.config, session.environ) for one in every))
+def find_targets(arguments: argparse.Namespace, session: Session) -> tuple[list[Path], list[KaaError]]:
+    """The environments that are named, each once, or all; else the active one or base. And the names of none."""
+    if arguments.every:
+        return list(every_environment(session)), []
+    prefixes: list[Path] = []
+    errors: list[KaaError] = []
+    for kind, text in arguments.targets or [("name", None)]:
+        named = argparse.Namespace(**{kind: text})
+        try:
+            prefixes.append(existing_target(named, session.config, session.environ))
+        except KaaError as error:
+            errors.append(error)
+    return list(dict.fromkeys(prefixes)), errors
 
 
 # -- for people -------------------------------------------------------------------------------------------------------
@@ -84,7 +112,12 @@ def verification_lines(found: Verification, session: Session) -> Iterator[str]:
         yield f"  {broken.path} ({broken.kind}): {broken.reason}"
     yield from package_lines(found, MOST_PATHS if not everything else None)
     yield from foreign_lines(found, everything=everything)
-    yield f"{counted(found.problems, 'problem')}." if found.problems else "Nothing is wrong."
+    if not found.problems:
+        yield "Nothing is wrong."
+        return
+    yield f"{counted(found.problems, 'problem')}."
+    if not found.busy:
+        yield f"  try: kaa repair --prefix {shlex.quote(found.prefix)}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -124,6 +157,8 @@ def foreign_lines(found: Verification, *, everything: bool) -> Iterator[str]:
     for one in found.pip:
         installer = one.installer or "pip or its like"
         yield f"  installed by {installer}: {one.name} {one.version} ({counted(one.files, 'file')})"
+    if found.files_of_broken_records:
+        yield f"  {counted(len(found.files_of_broken_records), 'file')} of packages whose records are broken"
     if found.user_files:
         yield f"  {counted(len(found.user_files), 'file')} of no package{':' if everything else '; -v lists them'}"
         if everything:
@@ -133,12 +168,13 @@ def foreign_lines(found: Verification, *, everything: bool) -> Iterator[str]:
 # -- for programs -----------------------------------------------------------------------------------------------------
 
 
-def verify_json(found: list[Verification]) -> dict[str, object]:
+def verify_json(found: list[Verification], errors: list[KaaError]) -> dict[str, object]:
     """The same as data."""
     return {
-        "success": True,
-        "clean": all(one.is_clean for one in found),
+        "success": not errors,
+        "clean": not errors and all(one.is_clean for one in found),
         "environments": [
             {"clean": one.is_clean, "problems": one.problems, **msgspec.to_builtins(one)} for one in found
         ],
+        "errors": [error_json(error) for error in errors],
     }
