@@ -19,7 +19,7 @@ move it to that end. `!important` at the end of a variable's value is the same a
 
 The files of an environment (step 5, unless it is the root prefix) are not trusted: a package can bring them. They may
 not set options that decide whom kaa trusts or where it writes (`Option.trusted`); such settings end in
-`Config.ignored`. A file there that belongs to an installed package is not read at all.
+`Config.ignored`. A file there, or in the root prefix, that belongs to an installed package is not read at all.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from kaa.config.kinds import UnfitValue
 from kaa.config.options import NAMES, OPTIONS, Config, Option, Setting, Source
 from kaa.errors import KaaError
 from kaa.host.directories import home_directory, user_config_directory
+from kaa.host.files import read_regular_file
 from kaa.models.pattern import Pattern
 from kaa.models.redaction import redact
 
@@ -158,9 +159,9 @@ def iter_files(
     seen: set[Path] = set()
     home = home_directory(environ)
     user_config = environ.get("XDG_CONFIG_HOME")
+    yield from ((path, True) for directory in system_directories for path in files_of(directory, seen))
+    yield from ((path, True) for path in files_of(root_prefix, seen) if not belongs_to_package(root_prefix, path))
     for directory in (
-        *system_directories,
-        root_prefix,
         *([Path(user_config) / "conda"] if user_config else []),
         home / ".config" / "conda",
         home / ".conda",
@@ -204,9 +205,20 @@ def _is_file(path: Path) -> bool:
 
 
 def belongs_to_package(prefix: Path, path: Path) -> bool:
-    """Whether an installed package of the environment lists the file as its own."""
-    needle = f'"{path.relative_to(prefix).as_posix()}"'.encode()
-    return any(needle in record.read_bytes() for record in (prefix / "conda-meta").glob("*.json"))
+    """Whether an installed package of the environment lists the file, or the directory it is in, as its own.
+
+    A record that cannot be read may list anything.
+    """
+    own = path.relative_to(prefix)
+    needles = [f'"{place.as_posix()}"'.encode() for place in (own, *own.parents) if place.name]
+    try:
+        for record in sorted((prefix / "conda-meta").glob("*.json")):
+            content = read_regular_file(record)
+            if any(needle in content for needle in needles):
+                return True
+    except OSError:
+        return True
+    return False
 
 
 def _file_layer(

@@ -62,6 +62,19 @@ def create_temporary(directory: Path, prefix: str) -> tuple[int, Path]:
             return os.open(path, flags, 0o600), path
 
 
+def read_regular_file(path: Path) -> bytes:
+    """The content of a file, or OSError; a pipe or a device in its place is one too, and is not waited for."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        number, reason = (errno.EISDIR, "Is a directory") if stat.S_ISDIR(mode) else (errno.EINVAL, "no regular file")
+        raise OSError(number, reason, str(path))
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read()
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable (a no-op where directories cannot be opened)."""
     with contextlib.suppress(OSError):

@@ -173,6 +173,7 @@ class Fetching(msgspec.Struct):
         package = ExtractedPackage(made, record, archive, made.parent / BYTECODE)
         try:
             package.paths()
+            package.link()
             said = said_dist(made)
             own = completed(record, made) if self.bare else record
         except UnreadablePackage as error:

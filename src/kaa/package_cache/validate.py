@@ -58,6 +58,8 @@ def _damage_of(path: str, entry: PathEntry, check: Check) -> str | None:
     except OSError:
         # Empty directories and the like were not always packed.
         return None if entry.path_type == "directory" else "is missing"
+    if stat.S_ISDIR(found.st_mode):
+        return None if entry.path_type == "directory" else "is a directory"
     # A link that was packed as a file is that file's content; a real link was checked when it was unpacked.
     if entry.path_type == "directory" or not stat.S_ISREG(found.st_mode):
         return None

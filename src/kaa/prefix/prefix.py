@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from kaa.errors import KaaError
-from kaa.host.files import write_atomic
+from kaa.host.files import read_regular_file, write_atomic
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import PackageRecord
 from kaa.prefix.prefix_record_file import decode_record, encode_record
@@ -152,7 +152,7 @@ def open_prefix(path: Path) -> Prefix:
 def read_record(path: Path) -> PrefixRecord:
     """The record in one file of conda-meta; raises BrokenPrefixRecord."""
     try:
-        return decode_record(path.read_bytes())
+        return decode_record(read_regular_file(path))
     except OSError as error:
         raise BrokenPrefixRecord(path, error.strerror or str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

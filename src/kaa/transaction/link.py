@@ -17,12 +17,14 @@ from kaa.host.files import LinkMethod, copy_file, current_umask, private_mode, r
 from kaa.models.package_info import PathEntry
 from kaa.models.prefix_record import InstalledPath, Link, LinkType, PathsData, PrefixRecord
 from kaa.models.record import RepoDataRecord
-from kaa.transaction.actions import How, PathAction
+from kaa.transaction.actions import How, PathAction, UnsafePath
 from kaa.transaction.clobber import original_path
 from kaa.transaction.journal import STAGING, Journal
 from kaa.transaction.placeholder import PrefixTooLong, replaced
 from kaa.transaction.prepare import Source
 
+LARGEST_GROWTH = 64 << 20
+"""By how many bytes a text file may grow when its prefix is replaced."""
 FALL_BACK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES}
 """Errors of a link that a copy may get around."""
 
@@ -54,6 +56,9 @@ def _rendered(
         data = stream.read()
     placeholder = (entry.prefix_placeholder or "").encode()
     binary = entry.file_mode == "binary"
+    if not binary and data.count(placeholder) * (len(new_prefix) - len(placeholder)) > LARGEST_GROWTH:
+        dist = source.actions.record.dist
+        raise UnsafePath(dist, action.source, f"grows beyond measure where {entry.prefix_placeholder!a} is replaced")
     try:
         return replaced(data, placeholder, new_prefix, subdir, binary=binary)
     except ValueError:

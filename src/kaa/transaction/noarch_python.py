@@ -6,6 +6,7 @@ the environment's own python. conda puts a compiled launcher there instead; kaa 
 
 from __future__ import annotations
 
+import keyword
 import re
 
 import msgspec
@@ -19,6 +20,8 @@ SITE_PACKAGES = "site-packages/"
 PYTHON_SCRIPTS = "python-scripts/"
 
 _COMMAND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@ -]*")
+LONGEST_COMMAND = 200
+"""A command in bytes; a file name has at most 255, and Windows gets endings behind it."""
 _DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _REFERENCE = re.compile(rf"(?P<module>{_DOTTED})\s*:\s*(?P<function>{_DOTTED})(?:\s*\[[^\]]*\])?")
 
@@ -91,10 +94,10 @@ def parse_entry_point(text: str, package: str) -> EntryPoint:
     command, equals, reference = (part.strip() for part in text.partition("="))
     if not equals:
         raise InvalidEntryPoint(package, text, "it has not the form command = module:function")
-    if not _COMMAND.fullmatch(command) or command.endswith((" ", ".")):
+    if not _COMMAND.fullmatch(command) or command.endswith((" ", ".")) or len(command) > LONGEST_COMMAND:
         raise InvalidEntryPoint(package, text, "the command is not a simple file name")
     match = _REFERENCE.fullmatch(reference)
-    if match is None:
+    if match is None or any(map(keyword.iskeyword, re.split(r"[.:\s]+", reference))):
         raise InvalidEntryPoint(package, text, "what follows '=' is not module:function")
     return EntryPoint(command, match["module"], match["function"])
 
