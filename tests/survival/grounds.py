@@ -16,7 +16,9 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ LEFT_OUT = re.compile(r"\.kaa-lock$|\.lock$|/\.locks(/|$)|/\.conda/scripts\.json
 """Locks are files that may stay: nobody holds them. What a user knows of scripts is known, whatever became of them."""
 TIME = re.compile(rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?|\b1[6-9]\d{8}\.\d+")
 WATCHDOG = 300
+SAID = 1500
 NO_VARIABLES: Mapping[str, str] = {}
 
 
@@ -80,6 +83,7 @@ class Ground:
 
     def keep(self, name: str) -> None:
         """Remember what is live under a name."""
+        subprocess.run(["rm", "-rf", "--", str(self.kept / name)], check=True)
         copy_tree(self.live, self.kept / name)
 
     def bring(self, name: str) -> None:
@@ -118,8 +122,8 @@ class Ground:
         return Result(code, self.said())
 
     def said(self) -> str:
-        """What the last command printed."""
-        return self.output.read_text(errors="replace") if self.output.exists() else ""
+        """What the last command printed, the end of it."""
+        return self.output.read_text(errors="replace")[-SAID:] if self.output.exists() else ""
 
 
 def run_with_checkpoint(words: Sequence[str], checkpoint: Callable[[str], None]) -> int:
@@ -366,9 +370,37 @@ def mount_tmpfs(folder: Path, options: str) -> str:
     return "" if not done.returncode else f"no tmpfs can be mounted here: {done.stderr.strip()}"
 
 
-def remove_all(folder: Path) -> None:
-    """Remove a folder with whatever modes it holds."""
-    shutil.rmtree(folder, ignore_errors=True)
+def show(source: Path, target: Path) -> str:
+    """Have a directory at another path, too, for reading; gives why that is not possible, empty when it is."""
+    target.mkdir(exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-o", "bind,ro", str(source), str(target)], capture_output=True, text=True, check=False
+    )
+    return "" if not done.returncode else f"{source} cannot be shown at another path: {done.stderr.strip()}"
+
+
+def in_new_folder(work: Callable[[Path], object]) -> int:
+    """Do `work` in a child with a folder that is gone afterwards; the child's exit code.
+
+    Whatever the child mounts there is its own: this process, which removes the folder, does not see it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="kaa-survival-")).resolve()
+    try:
+        process = os.fork()
+        if not process:
+            code = 1
+            try:
+                work(folder)
+                sys.stdout.flush()
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(process, 0)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return os.waitstatus_to_exitcode(status)
 
 
 def now() -> float:

@@ -1,6 +1,6 @@
 """End commands at chosen points, or let their writes fail, and look at what the next command makes of it.
 
-    python -m tests.survival.kills SCENE --seam 10 --call 20 --short 5 --time 5 --error 10 --seed 7
+    python -m tests.survival.kills SCENE… --seam 10 --call 20 --short 5 --time 5 --error 10 --seed 7
 
 prints a report as JSON. The ways:
 
@@ -27,13 +27,11 @@ import os
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from kaa.cli.table import find_command
 from tests.survival.grounds import (
     Ground,
     Picture,
@@ -41,10 +39,10 @@ from tests.survival.grounds import (
     differences,
     enter_own_mounts,
     in_child,
+    in_new_folder,
     mount_tmpfs,
     now,
     picture,
-    remove_all,
     served_elsewhere,
     watchdog,
 )
@@ -56,7 +54,7 @@ TRACED = ("call", "short", "error", "errors")
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 WRITES = ("write", "pwrite64")
 OFFLINE = {"CONDA_OFFLINE": "true"}
-NEWS = ("create", "install", "update", "remove", "repair", "undo", "rollback")
+NEWS = ("create", "install", "update", "remove")
 """Commands that take channels."""
 MOST_PROBLEMS = 20
 
@@ -190,7 +188,11 @@ class Killing:
     def look(self, *, exact: bool = True) -> Picture:
         """Environments and what is registered: all but the cache, which is looked at by itself."""
         found = picture(self.ground.live, exact=exact)
-        return {path: entry for path, entry in found.items() if path != "root" and not path.startswith("root/pkgs")}
+        return {
+            path: entry
+            for path, entry in found.items()
+            if path not in ("root", "home/.conda") and not path.startswith("root/pkgs")
+        }
 
     # -- points
 
@@ -355,10 +357,8 @@ def killing(number: int) -> Callable[[str], None]:
     return kill
 
 
-def kill_in(folder: Path, scene: str, counts: dict[str, int], seed: int) -> Report:
-    """Do one scene below a folder."""
-    if find_command(SCENES[scene].words[0]) is None:
-        return Report(scene, seed, skipped=f"there is no command {SCENES[scene].words[0]}")
+def kill_in(folder: Path, scenes: Sequence[str], counts: dict[str, int], seed: int) -> list[Report]:
+    """Do scenes below a folder, one after the other."""
     skipped = why_no_tracing() if any(counts.get(way) for way in TRACED) else ""
     if skipped:
         counts = {way: count for way, count in counts.items() if way not in TRACED}
@@ -366,28 +366,29 @@ def kill_in(folder: Path, scene: str, counts: dict[str, int], seed: int) -> Repo
     enter_own_mounts() or mount_tmpfs(folder, "size=1g")
     ground = Ground(folder)
     build_channel(ground)
+    reports = []
     with served_elsewhere(ground.channel) as server:
-        report = Killing(ground, scene, seed, server.url, server.requests).run(counts)
-    report.skipped = skipped
-    return report
+        for scene in scenes:
+            report = Killing(ground, scene, seed, server.url, server.requests).run(counts)
+            report.skipped = skipped
+            reports.append(report)
+    return reports
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("scene", choices=SCENES)
+    parser.add_argument("scenes", nargs="+", choices=SCENES)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
-    parser.add_argument("--folder", type=Path)
     for way in WAYS:
         parser.add_argument(f"--{way}", type=int, default=0)
     arguments = parser.parse_args()
     counts = {way: getattr(arguments, way) for way in WAYS if getattr(arguments, way)}
-    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="kaa-kills-"))
-    try:
-        report = kill_in(folder.resolve(), arguments.scene, counts, arguments.seed)
-    finally:
-        if arguments.folder is None:
-            remove_all(folder)
-    print(json.dumps(asdict(report), indent=1))
+    sys.exit(in_new_folder(lambda folder: tell(kill_in(folder, arguments.scenes, counts, arguments.seed))))
+
+
+def tell(reports: Sequence[Report]) -> None:
+    """Print reports as JSON."""
+    print(json.dumps([asdict(report) for report in reports], indent=1))
 
 
 if __name__ == "__main__":

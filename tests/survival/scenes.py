@@ -70,9 +70,9 @@ def scripted(version: str) -> Package:
     )
 
 
-def python() -> Package:
-    """A package `python` whose program is the python that runs the tests."""
-    program = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'.encode()
+def python(interpreter: str) -> Package:
+    """A package `python` whose program is another python of the same version."""
+    program = f'#!/bin/sh\nexec "{interpreter}" "$@"\n'.encode()
     files: dict[str, File | Symlink | bytes | str] = {"bin/python": Symlink(f"python{VERSION}")}
     files[f"bin/python{VERSION}"] = File(program, mode=0o755)
     return Package("python", f"{VERSION}.{sys.version_info.micro}", files=files)
@@ -98,13 +98,13 @@ def pure(version: str) -> Package:
     )
 
 
-def build_channel(ground: Ground) -> None:
-    """Write the channel of the scenes."""
+def build_channel(ground: Ground, interpreter: str = sys.executable) -> None:
+    """Write the channel of the scenes; `interpreter` is what its python runs."""
     channel = ChannelBuilder(ground.channel)
     for version in ("1.0", "2.0"):
         channel.add(plain(version), prefixed(version), scripted(version), pure(version))
     channel.add(
-        python(),
+        python(interpreter),
         # Both bring one of the files: the second keeps the first one's aside.
         Package("left", files={"share/shared": "of the left", "share/left": "l"}, extension=".tar.bz2"),
         Package("right", files={"share/shared": "of the right", "share/right": "r"}),
