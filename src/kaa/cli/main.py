@@ -39,8 +39,10 @@ def run(words: list[str]) -> int:
     # A command ends soon, and leaves few circles behind: looking for them as often as Python does costs 20 ms of 250.
     gc.set_threshold(100_000, 20, 100)
     from kaa.cli.dispatch import dispatch  # noqa: PLC0415 - not needed for --version
+    from kaa.cli.plain_text import printing_plain_text  # noqa: PLC0415
 
-    return dispatch(words)
+    with printing_plain_text():
+        return dispatch(words)
 
 
 def version_line(program: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from kaa.cli.output import size_text, table
+from kaa.cli.plain_text import bare_stream
 from kaa.config.options import Config
 from kaa.events import (
     BytesReceived,
@@ -41,7 +42,7 @@ def reporting(config: Config, stream: TextIO | None = None) -> Iterator[Reporter
     if config.json or config.quiet:
         yield Lines(stream, stages=False, notes=False)
     elif stream.isatty():
-        with Bars(stream, notes=config.verbosity > 0) as bars:
+        with Bars(bare_stream(stream), notes=config.verbosity > 0) as bars:
             yield bars
     else:
         yield Lines(stream, stages=True, notes=config.verbosity > 0)
