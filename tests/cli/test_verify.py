@@ -13,8 +13,8 @@ import pytest
 
 from kaa.host.locks import file_lock
 from kaa.prefix.distribution_files import paths_in_record
-from kaa.transaction.execute import LOCK
-from kaa.transaction.journal import JOURNAL, Journal
+from kaa.prefix.interruption import JOURNAL, LOCK
+from kaa.transaction.journal import Journal
 from tests.channels import ChannelBuilder, File, Package, Symlink
 from tests.cli.commands import Kaa
 from tests.transaction.test_rollback import NEW, kill_at
@@ -504,10 +504,11 @@ def test_what_cannot_be_taken_back_is_told(env: Kaa) -> None:
     journal.set_aside(["gone/old"])
     del journal
     (prefix / "gone").rmdir()
+    (prefix / "gone").write_text("in the way")
     answer = env("recover", "-n", "env", "--json")
     assert answer.code == 1
     assert len(answer.json()["problems"]) == 1
     assert (prefix / JOURNAL).exists()
-    (prefix / "gone").mkdir()
+    (prefix / "gone").unlink()
     env.ok("recover", "-n", "env")
     assert (prefix / "gone/old").read_text() == "set aside"

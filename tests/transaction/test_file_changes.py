@@ -108,7 +108,7 @@ UNSAFE = [
     FileChanges(keep=(("lib/numpy/core", "away/core"),)),
     FileChanges(keep=(("lib/numpy/core", "../core"),)),
     FileChanges(put=(PutFile("away/file", content=b""),)),
-    FileChanges(put=(PutFile("conda-meta/numpy-1.0-0.json", content=b""),)),
+    FileChanges(put=(PutFile("conda-meta/history", content=b""),)),
     FileChanges(put=(PutFile("lib/./numpy", content=b""),)),
 ]
 

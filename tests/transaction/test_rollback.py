@@ -19,8 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaa.errors import KaaError
-from kaa.transaction.execute import LOCK, EnvironmentChanged
-from kaa.transaction.journal import JOURNAL, STAGING, Journal, JournalDamaged, RollbackFailed, recover
+from kaa.prefix.interruption import JOURNAL, LOCK, STAGING
+from kaa.transaction.journal import Journal, recover
+from kaa.transaction.plan import EnvironmentChanged
+from kaa.transaction.undoing import JournalDamaged, RollbackFailed
 from tests.channels import File, Package, Symlink
 from tests.transaction.world import SITE, Tree, World, python_package, tree
 
@@ -263,8 +265,9 @@ def test_a_change_recovers_first(world: World) -> None:
     journal.begin()
     journal.set_aside(["share/same", "lib/gone/a"])
     journal.will_create(["share/same"])
-    (world.prefix / "share/same").write_text("half done")
     journal.will_append("conda-meta/history")
+    journal.barrier()
+    (world.prefix / "share/same").write_text("half done")
     with (world.prefix / "conda-meta/history").open("a") as stream:
         stream.write("half a line")
     del journal
@@ -297,9 +300,9 @@ OUTSIDE = [
     ["move", [["lib/a", "../outside"]]],
     ["move", [["../outside", "lib/a"]]],
     ["move", [["lib/a"]]],
-    ["rmdir", [["../outside", 0o755]]],
-    ["rmdir", [["lib", 0o104755]]],
-    ["rmdir", ["lib"]],
+    ["commit", ["../outside"]],
+    ["script", -1],
+    ["script", "0"],
     ["append", "../outside", 0],
     ["append", "lib", "0"],
     ["spare", "../outside"],

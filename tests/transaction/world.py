@@ -18,8 +18,9 @@ from kaa.events import Event, Note, PackageMessage, Warned
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.extracted_package import ExtractedPackage, write_record
+from kaa.prefix.interruption import LOCK
 from kaa.prefix.prefix import Prefix
-from kaa.transaction.execute import LOCK, execute
+from kaa.transaction.execute import execute
 from kaa.transaction.plan import LinkOptions, Transaction, plan_transaction
 from tests.channels import File, Package
 

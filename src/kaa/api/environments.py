@@ -27,6 +27,7 @@ from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.history import requested_specs
+from kaa.prefix.interruption import JOURNAL
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix, open_prefix
 from kaa.prefix.state import read_pinned
 from kaa.solver.candidates import CandidateSource, RecordSource
@@ -34,7 +35,6 @@ from kaa.solver.failures import PackagesNotFound
 from kaa.solver.request import SolveRequest
 from kaa.solver.solution import Solution
 from kaa.solver.solve import solve
-from kaa.transaction.journal import JOURNAL
 from kaa.transaction.plan import Transaction, plan_transaction
 
 

@@ -13,9 +13,9 @@ from kaa.errors import KaaError
 from kaa.events import Note
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.environments import absolute_location, register, registry_file
+from kaa.prefix.interruption import JOURNAL, LOCK, STAGING
 from kaa.prefix.prefix import Prefix, open_prefix
-from kaa.transaction.execute import LOCK
-from kaa.transaction.journal import JOURNAL, STAGING, Journal, Outcome, recover
+from kaa.transaction.journal import Journal, Outcome, recover
 
 
 class RecoveryFailed(KaaError):

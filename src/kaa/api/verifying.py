@@ -27,6 +27,7 @@ from kaa.prefix.damage import SeenPath, damaged_packages, recorded_paths
 from kaa.prefix.distribution_files import read_distributions
 from kaa.prefix.environments import absolute_location, read_registry, registry_file
 from kaa.prefix.history import requested_specs
+from kaa.prefix.interruption import JOURNAL, LOCK
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.python_packages import PythonDistribution
 from kaa.prefix.record_files import RecordFile, read_record_files
@@ -41,9 +42,7 @@ from kaa.prefix.verification import (
 )
 from kaa.transaction.actions import bytecode_source, path_key, why_unsafe
 from kaa.transaction.clobber import original_path
-from kaa.transaction.execute import LOCK
 from kaa.transaction.expected import expected_record
-from kaa.transaction.journal import JOURNAL
 from kaa.transaction.plan import python_of
 
 OF_THE_ENVIRONMENT = frozenset({"conda-meta", "condabin", ".condarc", "condarc", "condarc.d"})

@@ -7,6 +7,7 @@ points are commands and functions and nothing else.
 from __future__ import annotations
 
 import enum
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
@@ -100,6 +101,14 @@ def why_unsafe(path: str) -> str:
     if parts[0].lower() in ("conda-meta", CLOBBERS):
         return f"lies in {parts[0]}, which belongs to the environment"
     return ""
+
+
+def is_below(path: object) -> bool:
+    """Whether a value that was read from somewhere is a path that stays below the environment."""
+    if not isinstance(path, str) or not path or "\0" in path or path.startswith(("/", "\\")) or _DRIVE.match(path):
+        return False
+    parts = path.replace("\\", "/") if os.sep == "\\" else path
+    return not {"", ".", ".."}.intersection(parts.split("/"))
 
 
 def path_key(subdir: str) -> Callable[[str], str]:

@@ -23,16 +23,16 @@ from kaa.host.locks import LockHolder, file_lock
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.prefix.environments import register
 from kaa.prefix.history import recorded_specs
+from kaa.prefix.interruption import JOURNAL
+from kaa.prefix.interruption import LOCK as LOCK
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix
 from kaa.prefix.record_files import read_record_files
 from kaa.prefix.state import check_not_frozen
-from kaa.transaction.journal import JOURNAL, recover
+from kaa.transaction.journal import recover
 from kaa.transaction.phases import Phases
 from kaa.transaction.plan import EnvironmentChanged as EnvironmentChanged
 from kaa.transaction.plan import LinkOptions, Transaction
 from kaa.transaction.prepare import NotEnoughSpace, NotWritable
-
-LOCK = "conda-meta/.kaa-lock"
 
 NOT_FOREIGN = frozenset({"conda-meta", "pkgs", "envs", "condabin", ".condarc", "condarc", "condarc.d"})
 """What may lie in a directory before it becomes an environment."""

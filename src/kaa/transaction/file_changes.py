@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kaa.errors import KaaError
@@ -14,7 +14,7 @@ from kaa.host.files import copy_file, current_umask
 from kaa.models.pattern import Pattern
 from kaa.transaction.actions import UnsafePath, why_unsafe
 from kaa.transaction.clobber import UNOWNED, Conflict, PathConflictError, aside_path, parent_directories
-from kaa.transaction.journal import Journal
+from kaa.transaction.journal import Journal, Move
 from kaa.transaction.plan import FileChanges, PutFile
 
 FILES_OF_META = frozenset({"conda-meta/state", "conda-meta/pinned"})
@@ -77,13 +77,28 @@ class FileChanger:
         self.prefix = prefix
         self.journal = journal
         self.files = files
+        self._directories: Sequence[str] = ()
+        self._leaving: list[Move] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing that is there now leaves its place before packages are linked."""
+        return not self.files.leaving
+
+    def announce(self) -> None:
+        """Have it in the journal what goes and what is kept; directories stay where they are."""
+        parents = self._parents(target for _, target in self.files.keep)
+        self._directories = self.journal.will_make_directories(parents)
+        self._leaving = self.journal.will_move(self.files.keep)
+        self._leaving += self.journal.will_set_aside(
+            path for path in self.files.remove if os.path.lexists(self.root + path) and not self._is_directory(path)
+        )
 
     def remove(self) -> None:
-        """Move away what goes and what is kept; directories stay where they are."""
-        if self.files.keep:
-            self._make_parents([target for _, target in self.files.keep])
-            self.journal.move(self.files.keep)
-        self.journal.set_aside([path for path in self.files.remove if not self._is_directory(path)])
+        """Do what was announced."""
+        self.journal.make_announced(self._directories)
+        self.journal.carry_out(self._leaving)
+        self.journal.sync_moved(target for _, target in self._leaving)
 
     def put(self) -> None:
         """Bring in what comes, in place of what is there."""
@@ -94,9 +109,10 @@ class FileChanger:
         paths = [file.path for file in files]
         # Packages were linked since this was looked at first.
         _check_parents(paths, self.prefix)
-        self._make_parents(paths)
+        self.journal.make_directories(self._parents(paths))
         self.journal.set_aside([path for path in paths if not self._is_directory(path)])
         self.journal.will_create(paths)
+        self.journal.barrier()
         for file in files:
             self.journal.checkpoint(file.path)
             try:
@@ -105,8 +121,10 @@ class FileChanger:
                 self.journal.spare(file.path)
                 raise
 
-    def _make_parents(self, paths: Iterable[str]) -> None:
-        self.journal.make_directories(sorted(parent_directories(set(paths)), key=lambda path: path.count("/")))
+    def _parents(self, paths: Iterable[str]) -> list[str]:
+        """The directories above any of `paths` that are missing, outer ones first."""
+        missing = (path for path in parent_directories(set(paths)) if not os.path.isdir(self.root + path))
+        return sorted(missing, key=lambda path: path.count("/"))
 
     def _is_directory(self, path: str) -> bool:
         return os.path.isdir(self.root + path) and not os.path.islink(self.root + path)

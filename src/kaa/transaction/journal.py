@@ -1,16 +1,20 @@
-"""The journal of a running transaction: what is about to be moved and made, written before it is done.
+"""The journal of a running transaction: what is about to be moved and made, on the disk before it is done.
 
-`conda-meta/.kaa-journal` holds one JSON array per line, only ever appended to. A line is written whole before its first
-path is touched, and all paths of a line are done before the next line is written. So whatever the moment at which the
-work stopped, undoing the lines from last to first gives the old environment: what was made is removed where it exists,
-what was moved aside is moved back where it is aside. A last line that is cut short had not been acted on. A line
-`["commit"]` says that the new environment is complete, and that only what was set aside is left to be dropped.
+`conda-meta/.kaa-journal` holds one JSON array per line, each behind one byte that says whether it was undone, only ever
+appended to. What is announced together is written and synced together before the first of its paths is touched
+(`barrier`); all that was announced has been done before anything new is announced that it could be in the way of.
+So whatever the moment at which the work stopped, undoing the lines from last to first gives the old environment: what
+was made is removed where it exists, what was moved aside is moved back where it is aside (`undoing`). A last line that
+is cut short had not been acted on.
+
+A line `["commit", directories]` says that the new environment is complete, and on the disk; what was set aside is left
+to be dropped, and those directories where they are empty.
 
 What is set aside, and what is prepared, lies in `conda-meta/.kaa-staging`.
 """
 
 # Paths are strings here: there are tens of thousands of them.
-# ruff: noqa: PTH101, PTH102, PTH104, PTH106, PTH108, PTH112, PTH116, PTH117, PTH202
+# ruff: noqa: PTH102, PTH104, PTH106, PTH112, PTH116, PTH120, PTH208
 from __future__ import annotations
 
 import contextlib
@@ -19,66 +23,50 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
-from kaa.errors import KaaError
 from kaa.host.files import remove_tree
+from kaa.host.syncing import open_directory, sync_descriptor, sync_file_system, sync_path
+from kaa.prefix.interruption import JOURNAL as JOURNAL
+from kaa.prefix.interruption import STAGING as STAGING
+from kaa.transaction.undoing import (
+    STANDS,
+    Entry,
+    Line,
+    RollbackFailed,
+    parse_journal,
+    undo,
+)
 
-JOURNAL = "conda-meta/.kaa-journal"
-STAGING = "conda-meta/.kaa-staging"
-
-Line: TypeAlias = list[object]
+Move: TypeAlias = tuple[str, str]
+Replacement: TypeAlias = tuple[str, str | None]
+"""A path and where what stood there is set aside; None: nothing did."""
 Outcome: TypeAlias = Literal["nothing", "finished", "taken back"]
 """What became of an interrupted change; "nothing": there was none."""
-T = TypeVar("T")
-
-
-class RollbackFailed(KaaError):
-    """An environment could not be brought back to what it was."""
-
-    conda_name = "CondaMultiError"
-
-    def __init__(self, prefix: Path, problems: Sequence[str]) -> None:
-        self.prefix = str(prefix)
-        self.problems = tuple(problems)
-        listed = "".join(f"\n  {problem}" for problem in problems[:10])
-        super().__init__(
-            f"{len(problems)} steps of a change that failed could not be undone in {prefix}:{listed}",
-            hints=("repair what is named there (permissions, space) and change this environment again",),
-        )
-
-
-class JournalDamaged(KaaError):
-    """A journal that an interrupted change left behind says something that no change does."""
-
-    conda_name = "CorruptedEnvironmentError"
-
-    def __init__(self, path: Path, number: int) -> None:
-        self.path = str(path)
-        self.line = number
-        super().__init__(
-            f"line {number} of {path}, the journal of an interrupted change, cannot be what kaa wrote",
-            hints=(
-                "see what is left of the environment with `kaa verify`, and make it again from there",
-                "remove that file once nothing in it is needed: nothing is undone then",
-            ),
-        )
 
 
 class Journal:
     """The journal of one transaction on one environment; paths are posix and below the prefix.
 
-    `checkpoint` is called with the path before each single change.
+    `checkpoint` is called with the path before each single change. Without `sync` nothing waits for the disk, and a
+    loss of power may leave an environment that is neither the old nor the new one.
     """
 
-    def __init__(self, prefix: Path, checkpoint: Callable[[str], None] = lambda step: None) -> None:
+    def __init__(
+        self, prefix: Path, checkpoint: Callable[[str], None] = lambda step: None, *, sync: bool = True
+    ) -> None:
         self.prefix = prefix
         self.checkpoint = checkpoint
+        self.begun = False
+        self._sync = sync
         self._root = f"{prefix}{os.sep}"
-        self._lines: list[Line] = []
-        self._spared: set[str] = set()
+        self._entries: list[Entry] = []
+        self._pending: list[Line] = []
+        self._end = 0
+        self._broken = False
         self._aside = 0
         self._descriptor: int | None = None
+        self._directory: int | None = None
 
     @property
     def staging(self) -> Path:
@@ -86,60 +74,118 @@ class Journal:
 
     def begin(self, made: Iterable[Path] = ()) -> None:
         """Open the journal; `made` are the directories that exist only since this transaction, outermost first."""
-        path = self.prefix / JOURNAL
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
-        self._descriptor = os.open(path, flags, 0o666)
-        self._write(["made", [str(directory) for directory in made]])
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        self._directory = open_directory(self.prefix)
+        self._descriptor = os.open(self.prefix / JOURNAL, flags, 0o666)
+        self.begun = True
+        self._write([["made", [str(directory) for directory in made]]])
         for directory in (self.staging, self.staging / "removed", self.staging / "new"):
             directory.mkdir()
+        if self._sync:
+            for name in (self.staging, self.staging.parent):
+                sync_path(name)
 
-    # What follows announces; whoever calls it then does what was announced.
+    # What follows announces; whoever calls it then does what was announced, after `barrier`.
 
     def will_create(self, paths: Sequence[str]) -> None:
         """Files or links that are about to be made, where nothing is now."""
         if paths:
-            self._write(["create", list(paths)])
+            self._pending.append(["create", list(paths)])
 
-    def will_make_directories(self, paths: Sequence[str]) -> None:
-        """Directories that are about to be made, outer ones first."""
+    def will_make_directories(self, paths: Sequence[str]) -> Sequence[str]:
+        """Directories that are about to be made, where nothing is by then, outer ones first."""
         if paths:
-            self._write(["mkdir", list(paths)])
+            self._pending.append(["mkdir", list(paths)])
+        return paths
+
+    def will_move(self, moves: Iterable[Move]) -> list[Move]:
+        """Files that are about to be renamed, (from, to); gives those that are there."""
+        present = [move for move in moves if os.path.lexists(self._root + move[0])]
+        if present:
+            self._pending.append(["move", [list(move) for move in present]])
+        return present
+
+    def will_set_aside(self, paths: Iterable[str]) -> list[Move]:
+        """Files or empty directories that are about to leave their places; gives the moves that do it."""
+        start = self._aside
+        moves = [(path, f"{STAGING}/removed/{number}") for number, path in enumerate(paths, start)]
+        self._aside += len(moves)
+        if moves:
+            self._pending.append(["move", [list(move) for move in moves]])
+        return moves
 
     def will_append(self, path: str) -> None:
         """A file that is about to grow (or to come into being)."""
         target = self._root + path
-        size = os.stat(target).st_size if os.path.lexists(target) else None
-        self._write(["append", path, size])
+        self._pending.append(["append", path, os.stat(target).st_size if os.path.lexists(target) else None])
+
+    def will_replace(self, paths: Iterable[str]) -> list[Replacement]:
+        """Files that are about to come from the staging directory, in place of what is there, if anything is."""
+        found: list[Replacement] = []
+        for path in paths:
+            found.append((path, f"{STAGING}/removed/{self._aside}" if os.path.lexists(self._root + path) else None))
+            self._aside += 1
+        if found:
+            self._pending.append(["replace", [list(one) for one in found]])
+        return found
+
+    def will_run_script(self, number: int) -> None:
+        """A script that is about to run; what there was before is written down (`script_traces`)."""
+        self._pending.append(["script", number])
 
     def spare(self, path: str) -> None:
         """A path that was announced, but belongs to somebody else: it is not to be removed."""
-        self._spared.add(path)
-        self._write(["spare", path])
+        self._write([["spare", path]])
 
-    def set_aside(self, paths: Sequence[str]) -> None:
-        """Move files away from where they are; missing ones are fine."""
-        moves = []
-        for path in paths:
-            moves.append((path, f"{STAGING}/removed/{self._aside}"))
-            self._aside += 1
-        self.move(moves)
+    def barrier(self) -> None:
+        """Have everything on the disk that was announced; called before any of it is done."""
+        if self._pending:
+            lines, self._pending = self._pending, []
+            self._write(lines)
 
-    def move(self, moves: Sequence[tuple[str, str]]) -> None:
-        """Rename (from, to), no directories; a missing source is fine, the directory of `to` must exist."""
-        if not moves:
-            return
-        self._write(["move", [list(move) for move in moves]])
+    # What follows does what was announced.
+
+    def carry_out(self, moves: Sequence[Move]) -> None:
+        """Rename, where the source is still there; the directory of the target must exist."""
+        self.barrier()
         root = self._root
         for source, target in moves:
             self.checkpoint(source)
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 os.rename(root + source, root + target)
 
-    def make_directories(self, paths: Sequence[str]) -> None:
-        """Make directories, outer ones first, where they are missing."""
-        missing = [path for path in paths if not os.path.isdir(self._root + path)]
-        self.will_make_directories(missing)
-        for path in missing:
+    def move(self, moves: Iterable[Move]) -> None:
+        """Announce that files are renamed, and do it; missing ones are fine."""
+        self.carry_out(self.will_move(moves))
+
+    def set_aside(self, paths: Iterable[str]) -> None:
+        """Announce that files leave their places, and move them; missing ones are fine."""
+        self.carry_out(self.will_set_aside(paths))
+
+    def replace(self, replacements: Sequence[Replacement], staged: Callable[[str], str]) -> None:
+        """Bring files from where they are `staged`, below the prefix."""
+        self.barrier()
+        for path, aside in replacements:
+            self.checkpoint(path)
+            if aside is not None:
+                os.rename(self._root + path, self._root + aside)
+            os.rename(self._root + staged(path), self._root + path)
+
+    def set_directories_aside(self, moves: Sequence[Move]) -> None:
+        """Move empty directories away; they are not removed, so that undoing needs no space."""
+        self.carry_out(moves)
+        for source, target in moves:
+            if os.listdir(self._root + target):
+                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), self._root + source)
+
+    def make_directories(self, paths: Iterable[str]) -> None:
+        """Announce directories that are missing, outer ones first, and make them."""
+        self.make_announced(self.will_make_directories(self._missing(paths)))
+
+    def make_announced(self, paths: Sequence[str]) -> None:
+        """Make directories, outer ones first."""
+        self.barrier()
+        for path in paths:
             self.checkpoint(path)
             try:
                 os.mkdir(self._root + path)
@@ -148,95 +194,137 @@ class Journal:
                 if not os.path.isdir(self._root + path):
                     raise
 
-    def remove_directories(self, paths: Sequence[str]) -> None:
-        """Remove empty directories, inner ones first."""
-        if paths:
-            modes = [[path, os.lstat(self._root + path).st_mode & 0o7777] for path in paths]
-            self._write(["rmdir", modes])
-            for path in paths:
-                self.checkpoint(path)
-                os.rmdir(self._root + path)
+    def _missing(self, paths: Iterable[str]) -> list[str]:
+        return [path for path in paths if not os.path.isdir(self._root + path)]
+
+    def sync_all(self) -> None:
+        """Have everything on the disk that was written so far."""
+        if self._sync:
+            sync_file_system(self._directory, self._written())
+
+    def sync_moved(self, targets: Iterable[str]) -> None:
+        """Have the new names of what was moved on the disk, before others take its places."""
+        if self._sync:
+            for directory in {os.path.dirname(target) for target in targets}:
+                sync_path(self._root + directory)
+
+    # The end.
 
     def roll_back(self) -> None:
         """Undo everything, last first; raises RollbackFailed, and keeps the journal, when that is not possible."""
-        problems = [problem for line in reversed(self._lines) for problem in self._undone(line)]
-        if problems:
+        if self._descriptor is None:
             self._close()
-            raise RollbackFailed(self.prefix, problems)
-        self._discard()
+            return
+        try:
+            undo(self.prefix, self._entries, self._descriptor)
+        except RollbackFailed:
+            self._close()
+            raise
+        self._flush_what_was_undone()
+        # Without a journal the staging directory means nothing: what is left of it is swept away by the next change.
+        self._remove_journal()
+        remove_tree(self.staging)
 
-    def declare_complete(self) -> None:
-        """From here on the new environment is the one; nothing is undone any more."""
-        self._write(["commit"])
+    def declare_complete(self, emptied: Sequence[str] = ()) -> None:
+        """From here on the new environment is the one; `emptied` are directories that go if they are empty.
+
+        Everything that was written is on the disk before this is noted, and the note when this returns.
+        """
+        self.barrier()
+        self.sync_all()
+        try:
+            self._write([["commit", list(emptied)]])
+        except OSError as error:
+            if self.committed:
+                # The line stands there, may be not on the disk, and cannot be taken back. Nothing was undone nor
+                # dropped yet: whatever the journal turns out to say, it is right.
+                self._close()
+                raise RollbackFailed(self.prefix, [f"{JOURNAL}: {error.strerror or error}"]) from error
+            raise
 
     def clean_up(self) -> None:
         """Drop what was set aside, and the journal itself."""
-        self._discard()
-
-    def _discard(self) -> None:
         remove_tree(self.staging)
+        for path in self._emptied:
+            with contextlib.suppress(OSError):
+                os.rmdir(self._root + path)
+        self._remove_journal()
+
+    @property
+    def committed(self) -> bool:
+        """Whether the new environment was complete."""
+        return bool(self._entries) and self._entries[-1].line[0] == "commit"
+
+    @property
+    def _emptied(self) -> Iterator[str]:
+        for entry in self._entries[-1:]:
+            match entry.line:
+                case ["commit", list(paths)]:
+                    yield from map(str, paths)
+
+    def _flush_what_was_undone(self) -> None:
+        # An error here is one of the files that have just been removed, or of somebody else's.
+        with contextlib.suppress(OSError):
+            self.sync_all()
+
+    def _remove_journal(self) -> None:
         self._close()
         (self.prefix / JOURNAL).unlink(missing_ok=True)
 
     def _close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        for descriptor in (self._descriptor, self._directory):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._descriptor = self._directory = None
 
-    def _write(self, line: Line) -> None:
-        data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+    def _write(self, lines: Sequence[Line]) -> None:
+        """Write lines whole, and have them on the disk; after a failure nothing more is written."""
         assert self._descriptor is not None
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-        self._lines.append(line)
-
-    def _undone(self, line: Line) -> Iterator[str]:
-        """Undo one line; gives what went wrong."""
-        match line:
-            case ["create", list(paths)]:
-                yield from _attempts(self._undo_create, paths)
-            case ["mkdir", list(paths)]:
-                yield from _attempts(self._undo_mkdir, paths)
-            case ["move", list(moves)]:
-                yield from _attempts(self._undo_move, moves)
-            case ["rmdir", list(directories)]:
-                yield from _attempts(self._undo_rmdir, directories)
-            case ["append", str(path), int() | None as size]:
-                yield from _attempts(self._undo_append, [(path, size)])
-
-    def _undo_create(self, path: str) -> None:
-        if path not in self._spared:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                os.unlink(self._root + path)
-
-    def _undo_mkdir(self, path: str) -> None:
+        if self._broken:
+            raise OSError(errno.EIO, "an earlier line could not be written", str(self.prefix / JOURNAL))
+        data = bytearray()
+        start, known = self._end, len(self._entries)
+        for line in lines:
+            self._entries.append(Entry(start + len(data), line))
+            data += STANDS + json.dumps(line, separators=(",", ":")).encode() + b"\n"
         try:
-            os.rmdir(self._root + path)
-        except FileNotFoundError:
-            pass
+            os.lseek(self._descriptor, start, os.SEEK_SET)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            if self._sync:
+                sync_descriptor(self._descriptor)
         except OSError as error:
-            # Somebody else put something there meanwhile; it stays.
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
+            self._withdraw(start, known)
+            error.filename = error.filename or str(self.prefix / JOURNAL)
+            raise
+        self._end += len(data)
 
-    def _undo_move(self, move: Sequence[str]) -> None:
-        source, target = self._root + move[0], self._root + move[1]
-        if os.path.lexists(target):
-            os.rename(target, source)
+    def _withdraw(self, start: int, known: int) -> None:
+        """Take back what could not be written whole: it will not be acted on, and must not be undone later."""
+        self._broken = True
+        assert self._descriptor is not None
+        try:
+            os.ftruncate(self._descriptor, start)
+            del self._entries[known:]
+            sync_descriptor(self._descriptor)
+        except OSError:
+            # What stands there whole is undone with the rest, and marked.
+            size = os.fstat(self._descriptor).st_size
+            self._entries = [one for one in self._entries if one.start < size]
 
-    def _undo_rmdir(self, item: tuple[str, int]) -> None:
-        path = self._root + item[0]
-        if not os.path.isdir(path):
-            os.mkdir(path)
-        os.chmod(path, item[1])
-
-    def _undo_append(self, item: tuple[str, int | None]) -> None:
-        path, size = self._root + item[0], item[1]
-        if size is None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-        elif os.path.getsize(path) > size:
-            os.truncate(path, size)
+    def _written(self) -> Iterator[str]:
+        """The absolute paths that were made."""
+        for entry in self._entries:
+            match entry.line:
+                case ["create" | "mkdir", list(paths)]:
+                    yield from (f"{self._root}{path}" for path in paths)
+                case ["move", list(moves)]:
+                    yield from (f"{self._root}{path}" for move in moves for path in move)
+                case ["replace", list(items)]:
+                    yield from (f"{self._root}{path}" for path, _ in items)
+                case ["append", path, _]:
+                    yield f"{self._root}{path}"
 
     @classmethod
     def read(cls, prefix: Path) -> Journal | None:
@@ -250,20 +338,30 @@ class Journal:
         except FileNotFoundError:
             return None
         journal = cls(prefix)
-        # What follows the last end of a line had not been acted on when the writing stopped.
-        for number, text in enumerate(data.split(b"\n")[:-1], 1):
-            line = _parsed(text)
-            if line is None:
-                raise JournalDamaged(path, number)
-            journal._lines.append(line)
-            if line[0] == "spare":
-                journal._spared.add(str(line[1]))
+        journal._entries = parse_journal(data, path)
         return journal
 
+    def open(self) -> None:
+        """Open what was read for undoing."""
+        self._directory = open_directory(self.prefix)
+        self._descriptor = os.open(self.prefix / JOURNAL, os.O_RDWR | getattr(os, "O_BINARY", 0))
+
     @property
-    def committed(self) -> bool:
-        """Whether the new environment was complete."""
-        return bool(self._lines) and self._lines[-1] == ["commit"]
+    def created(self) -> frozenset[str]:
+        """The paths of all files that were announced to be made."""
+        lines = [entry.line for entry in self._entries]
+        return frozenset(
+            path for line in lines if line[0] == "create" and isinstance(line[1], list) for path in line[1]
+        )
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The directories that had been made for the environment, as the journal says."""
+        for entry in self._entries[:1]:
+            match entry.line:
+                case ["made", list(texts)]:
+                    return tuple(map(str, texts))
+        return ()
 
 
 def recover(prefix: Path) -> Outcome:
@@ -276,55 +374,8 @@ def recover(prefix: Path) -> Outcome:
         remove_tree(prefix / STAGING)
         return "nothing"
     if journal.committed:
-        journal._discard()
+        journal.clean_up()
         return "finished"
+    journal.open()
     journal.roll_back()
     return "taken back"
-
-
-def _parsed(text: bytes) -> Line | None:
-    """A line of a journal, if it is one: of a known kind, and about paths below the environment only."""
-    try:
-        line = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return list(line) if _is_line(line) else None
-
-
-def _is_line(line: object) -> bool:
-    match line:
-        case ["made", list(texts)]:
-            return all(isinstance(text, str) for text in texts)
-        case ["create" | "mkdir", list(paths)]:
-            return all(map(_is_below, paths))
-        case ["spare", path] | ["append", path, int() | None]:
-            return _is_below(path)
-        case ["move", list(moves)]:
-            return all(isinstance(move, list) and len(move) == 2 and all(map(_is_below, move)) for move in moves)
-        case ["rmdir", list(items)]:
-            return all(map(_is_directory_with_mode, items))
-    return line == ["commit"]
-
-
-def _is_below(path: object) -> bool:
-    """Whether a value is a posix path that stays below the environment."""
-    if not isinstance(path, str) or not path or "\0" in path:
-        return False
-    return not os.path.isabs(path) and not {"", ".", ".."}.intersection(path.replace(os.sep, "/").split("/"))
-
-
-def _is_directory_with_mode(item: object) -> bool:
-    match item:
-        case [path, int() as mode]:
-            return _is_below(path) and 0 <= mode <= 0o7777
-    return False
-
-
-def _attempts(undo: Callable[[T], None], items: Sequence[T]) -> Iterator[str]:
-    for item in reversed(items):
-        try:
-            undo(item)
-        except OSError as error:
-            # Nothing of a name that is too long for the disk can have been made.
-            if error.errno != errno.ENAMETOOLONG:
-                yield f"{item}: {error.strerror or error}"

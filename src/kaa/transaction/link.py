@@ -1,7 +1,7 @@
 """Putting the files of one package into an environment: links first, then what must be written."""
 
 # Paths are strings here: there are tens of thousands of them.
-# ruff: noqa: PTH104, PTH115, PTH123, PTH211
+# ruff: noqa: PTH104, PTH108, PTH115, PTH123, PTH211
 from __future__ import annotations
 
 import errno
@@ -17,9 +17,10 @@ from kaa.host.files import LinkMethod, copy_file, current_umask, private_mode, r
 from kaa.models.package_info import PathEntry
 from kaa.models.prefix_record import InstalledPath, Link, LinkType, PathsData, PrefixRecord
 from kaa.models.record import RepoDataRecord
+from kaa.prefix.interruption import STAGING
 from kaa.transaction.actions import How, PathAction, UnsafePath
 from kaa.transaction.clobber import original_path
-from kaa.transaction.journal import STAGING, Journal
+from kaa.transaction.journal import Journal
 from kaa.transaction.placeholder import PrefixTooLong, replaced
 from kaa.transaction.prepare import Source
 
@@ -72,7 +73,7 @@ def _write(path: str, content: bytes, mode: int) -> None:
 
 
 class Linker:
-    """Makes the files of packages in one environment, each announced to the journal first."""
+    """Makes the files of packages in one environment; the journal was told of all of them before."""
 
     def __init__(self, prefix: Path, journal: Journal, method: LinkMethod, reporter: Reporter) -> None:
         self.root = f"{prefix}{os.sep}"
@@ -90,7 +91,6 @@ class Linker:
         rendered: Mapping[str, tuple[str, str]],
     ) -> None:
         """Make everything of a package but its directories and its bytecode."""
-        self.journal.will_create([aside.get(action.target, action.target) for action in actions])
         directory = source.directory + "/"
         root, checkpoint, put = self.root, self.journal.checkpoint, self._put_method()
         for action in actions:
@@ -121,19 +121,23 @@ class Linker:
         else:
             _write(target, action.content, action.mode)
 
-    def link_files(self, files: Sequence[tuple[str, str]]) -> None:
+    def link_bytecode(self, files: Sequence[tuple[str, str]]) -> None:
         """Bring (absolute path, path below the prefix) in by the same method as files of packages."""
-        self.journal.will_create([target for _, target in files])
         put = self._put_method()
         for original, target in files:
             self.journal.checkpoint(target)
             try:
                 put(original, self.root + target)
             except FileExistsError:
-                self.journal.spare(target)
-                raise
+                # A link script ran the module, and python left this here.
+                self._replace(original, target)
             except OSError as error:
                 self._copy_instead(original, target, error)
+
+    def _replace(self, original: str, target: str) -> None:
+        """Bring a file in where another one is that is not needed."""
+        os.unlink(self.root + target)
+        self._put_method()(original, self.root + target)
 
     def _put_method(self) -> Callable[[str, str], None]:
         if self.method is LinkMethod.HARDLINK:

@@ -114,6 +114,8 @@ class LinkOptions(msgspec.Struct, frozen=True):
     workers: int | None = None
     """Processes that compile; None takes one per processor."""
     lock_timeout: float = 600.0
+    sync: bool = True
+    """Whether the disk is waited for; without it a loss of power may break the environment."""
 
 
 class PutFile(msgspec.Struct, frozen=True):
