@@ -25,6 +25,8 @@ def kaa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("KAA_ROOT_PREFIX", str(home / "root"))
     monkeypatch.setenv("CONDA_SUBDIR", "linux-64")
     monkeypatch.setenv("CONDA_REMOTE_BACKOFF_FACTOR", "0.01")
+    # What is registered on the machine that runs the tests is no part of them.
+    monkeypatch.setenv("KAA_CLEAN_FOR_ALL_USERS", "false")
     monkeypatch.chdir(home)
     return Kaa(home, capsys)
 

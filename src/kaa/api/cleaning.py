@@ -2,48 +2,59 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
+from kaa.api.package_roots import find_roots
 from kaa.api.session import Session
-from kaa.package_cache.clean import CleanPlan, execute_clean
+from kaa.package_cache.clean import CleanPlan, CleanRequest, Removable
 from kaa.package_cache.clean import plan_clean as plan_cache
-from kaa.prefix.environments import read_registry, registry_file
-from kaa.prefix.prefix import BrokenPrefixRecord, Prefix, read_record
+from kaa.package_cache.extracted_package import read_record
+from kaa.package_cache.needs import Needs
+from kaa.package_cache.removing import Cleaned, execute_clean
+from kaa.package_cache.roots import remove_root
+from kaa.prefix.environments import absolute_location, registry_file, unregister
 
 
-def plan_clean(
-    session: Session,
-    *,
-    archives: bool = False,
-    packages: bool = False,
-    index_cache: bool = False,
-    temporary: bool = False,
-) -> CleanPlan:
-    """What of these kinds can be removed; packages that any known environment was linked from stay."""
-    return plan_cache(
-        session.package_cache,
-        archives=archives,
-        packages=packages,
-        index_cache=index_cache,
-        temporary=temporary,
-        in_use=_sources(session) if packages else (),
-    )
+def plan_clean(session: Session, request: CleanRequest, *, forget: Sequence[Path] = ()) -> CleanPlan:
+    """What can be removed; what any environment or generation needs, or may need, stays.
+
+    `forget` names environments that are gone for good, whatever is known of them; raises StillThere for others.
+    """
+    wants_needs = request.packages or request.archives or forget
+    found = find_roots(session, forget=forget) if wants_needs else None
+    plan = plan_cache(session.package_cache, request, found.needs if found else None)
+    if found is None:
+        return plan
+    forgotten = tuple(absolute_location(path, session.cwd) for path in forget)
+    return msgspec.structs.replace(plan, gone=tuple(found.gone), forgotten=forgotten)
 
 
-def clean(session: Session, plan: CleanPlan) -> int:
-    """Remove what a plan names; the bytes given back. Raises CleanFailed."""
-    return execute_clean(plan, session.reporter)
+def clean(session: Session, plan: CleanPlan, *, checkpoint: Callable[[str], None] | None = None) -> Cleaned:
+    """Remove what a plan names, as far as nothing needs it by now; raises CleanFailed."""
+    step = checkpoint or session.checkpoint
+    kept: tuple[tuple[Path, str], ...] = ()
+    if plan.packages:
+        # Time may have passed since: a person was asked.
+        needs = find_roots(session, forget=plan.forgotten).needs
+        left = []
+        for one in plan.packages:
+            why = _why(needs, one)
+            kept = (*kept, (one.path, why)) if why else kept
+            left += [] if why else [one]
+        plan = msgspec.structs.replace(plan, packages=tuple(left))
+    done = execute_clean(plan, session.reporter, checkpoint=step)
+    for prefix, host in plan.gone:
+        remove_root(session.package_cache.directories, prefix, hosts=[host])
+    for prefix in plan.forgotten:
+        unregister(registry_file(session.home), prefix)
+    return msgspec.structs.replace(done, stayed=(*kept, *done.stayed))
 
 
-def _sources(session: Session) -> set[Path]:
-    """The package directories that known environments name as the source of their files."""
-    found: set[Path] = set()
-    for path in session.environments.list(read_registry(registry_file(session.home))):
-        # A broken environment is no reason to keep nothing of it: what can be read of it counts.
-        for file in Prefix(path).record_files():
-            with contextlib.suppress(BrokenPrefixRecord):
-                record = read_record(file)
-                if record.link is not None and record.link.source:
-                    found.add(Path(record.link.source))
-    return found
+def _why(needs: Needs, one: Removable) -> str:
+    """Why a package is needed now that nobody needed when it was planned."""
+    reasons = needs.why(one.path, read_record(one.path))
+    unknown = needs.unknown_for(one.path.parent)
+    return (reasons or tuple(f"{other.path} may need it" for other in unknown) or ("",))[0]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kaa.api.package_scripts import remember_installed, review_scripts
+from kaa.api.remembering import remember_needs
 from kaa.api.session import Session
 from kaa.config.values import channel_config, link_options
+from kaa.errors import KaaError
 from kaa.host.files import write_atomic
 from kaa.host.platform import current_subdir
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.cache import ExtractedPackage
 from kaa.package_cache.fetch import ensure
+from kaa.package_cache.holds import hold
+from kaa.package_cache.validate import find_damage
 from kaa.prefix.environments import registry_file
 from kaa.prefix.prefix import Prefix
 from kaa.transaction.plan import Transaction
@@ -19,12 +23,31 @@ from kaa.transaction.plan import Transaction
 
 def execute(session: Session, transaction: Transaction) -> None:
     """Make the environment what the transaction says, or leave it as it was and raise."""
+    # From before anything is looked for until all is linked and noted: no clean takes these packages.
+    with hold(session.package_cache, transaction.to_link):
+        packages = fetch_packages(session, transaction.to_link)
+        review = review_scripts(session, transaction, packages)
+        is_new = not Prefix(transaction.prefix).is_environment()
+        try:
+            _change(session, transaction, packages, review.refused)
+        except KaaError:
+            if all(find_damage(package) is None for package in packages):
+                raise
+            # Something else took files out of the cache meanwhile; the environment is what it was.
+            packages = fetch_packages(session, transaction.to_link)
+            _change(session, transaction, packages, review.refused)
+        remember_needs(session, transaction, packages)
+    remember_installed(session, transaction, review)
+    if is_new:
+        _remember_platform(transaction)
+
+
+def _change(
+    session: Session, transaction: Transaction, packages: Sequence[ExtractedPackage], refused_scripts: frozenset[str]
+) -> None:
     # A fifth of what is loaded for a change, and plans that are only shown have no use for it.
     from kaa.transaction.execute import execute as execute_transaction  # noqa: PLC0415
 
-    packages = fetch_packages(session, transaction.to_link)
-    review = review_scripts(session, transaction, packages)
-    is_new = not Prefix(transaction.prefix).is_environment()
     execute_transaction(
         transaction,
         {package.record.dist: package for package in packages},
@@ -35,14 +58,11 @@ def execute(session: Session, transaction: Transaction) -> None:
             channel_name=channel_config(session.config).canonical_name,
             # `fetch_packages` has looked at every file of every package just now.
             files_checked=True,
-            refused_scripts=review.refused,
+            refused_scripts=refused_scripts,
         ),
         session.reporter,
         checkpoint=session.checkpoint,
     )
-    remember_installed(session, transaction, review)
-    if is_new:
-        _remember_platform(transaction)
 
 
 def _remember_platform(transaction: Transaction) -> None:

@@ -346,6 +346,14 @@ class Config:
         "Enter new environments in ~/.conda/environments.txt, where editors look for them.",
         group="Directories",
     )
+    clean_for_all_users = Option(
+        Boolean(),
+        True,
+        "Before packages are cleaned away, look for the environments of all users of this machine. Without that only "
+        "one's own environments are looked for, and those that the cache knows of.",
+        group="Directories",
+        trusted=True,
+    )
 
     # -- answers and output -----------------------------------------------------------------------------------------
     always_yes = Option(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from kaa.api.cleaning import clean, plan_clean
 from kaa.api.session import Session
@@ -11,53 +15,114 @@ from kaa.cli.arguments import add_output, add_prompts, ignored
 from kaa.cli.configuring import ArgumentsMissing
 from kaa.cli.output import print_json, size_text, table
 from kaa.cli.prompt import DryRunEnds, confirm
-from kaa.package_cache.clean import CleanPlan, Removable
+from kaa.models.cutoff import InvalidCutoff, parse_cutoff
+from kaa.package_cache.clean import CleanPlan, CleanRequest, Kept, Removable
+from kaa.package_cache.needs import UnknownEnvironment
+from kaa.package_cache.removing import Cleaned
 
-HELP = """Free what the package cache no longer needs. Packages that an environment was linked from stay."""
+HELP = """Free what the package cache no longer needs. What any environment of any user needs, or may need, stays."""
+
+LISTED = 20
+"""How many packages are named unless more is asked for."""
+_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY_UNITS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--all", action="store_true", help="all of these")
     parser.add_argument("-i", "--index-cache", action="store_true", help="what channels offer, as it was fetched")
-    parser.add_argument("-p", "--packages", action="store_true", help="unpacked packages that no environment uses")
+    parser.add_argument("-p", "--packages", action="store_true", help="unpacked packages that no environment needs")
     parser.add_argument("-t", "--tarballs", action="store_true", help="package archives")
     parser.add_argument("-c", "--tempfiles", nargs="*", metavar="DIR", help="what interrupted work left behind")
     parser.add_argument("-l", "--logfiles", action="store_true", help=argparse.SUPPRESS)
+    group = parser.add_argument_group("how much of it (of everything, unless kinds are named)")
+    group.add_argument(
+        "--older-than",
+        metavar="AGE",
+        type=point_in_time,
+        help="only what was not used for so long (30d, 12h, 2w), or since a date",
+    )
+    group.add_argument(
+        "--max-size",
+        metavar="SIZE",
+        type=number_of_bytes,
+        help="least recently used first, until the cache takes no more than that (20GB, 500MB)",
+    )
+    group.add_argument(
+        "--forget",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="the environment that was in this directory is gone for good; may be repeated",
+    )
     add_prompts(parser)
     add_output(parser)
     ignored(parser, "-f", "--force-pkgs-dirs")
 
 
+def point_in_time(text: str) -> float:
+    """What --older-than takes, in seconds since the epoch."""
+    try:
+        moment = parse_cutoff(text, int(time.time() * 1000), source="--older-than")
+    except InvalidCutoff:
+        moment = None
+    if moment is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age; it takes one like 30d, 12h or 2w, or a date")
+    return moment / 1000
+
+
+def number_of_bytes(text: str) -> int:
+    """What --max-size takes."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?i?)b?", text.strip().lower())
+    units = _UNITS | _BINARY_UNITS
+    if match is None or match[2] not in units:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; it takes one like 20GB, 500MB or 8GiB")
+    return int(float(match[1]) * units[match[2]])
+
+
 def run(arguments: argparse.Namespace, session: Session) -> int:
-    everything = arguments.all
-    wanted = {
-        "archives": everything or arguments.tarballs,
-        "packages": everything or arguments.packages,
-        "index_cache": everything or arguments.index_cache,
-        "temporary": everything or arguments.tempfiles is not None,
-    }
-    if not any(wanted.values()) and not arguments.logfiles:
-        raise ArgumentsMissing(
-            "nothing to clean was named", hints=("kaa clean --all", "kaa clean --tarballs --packages")
-        )
     config = session.config
-    plan = plan_clean(session, **wanted)
+    request = request_of(arguments, session)
+    forget = tuple(Path(text) for text in arguments.forget)
+    plan = plan_clean(session, request, forget=forget)
     if not config.json:
-        print("\n".join(plan_lines(plan)))
+        print("\n".join(plan_lines(plan, request, forget, verbose=config.verbosity > 0)))
     if config.dry_run and not config.json:
         raise DryRunEnds
-    if plan.all() and not config.dry_run:
-        confirm(config)
-        given_back = clean(session, plan)
-        if not config.json:
-            print(f"Freed {size_text(given_back)}.")
+    done = None
+    if not config.dry_run and (plan.all() or forget or plan.gone):
+        if plan.all():
+            confirm(config)
+        done = clean(session, plan)
+        if not config.json and plan.all():
+            print(f"Freed {size_text(done.given_back)}.")
     if config.json:
-        print_json(clean_json(plan, wanted, logfiles=everything or arguments.logfiles))
+        print_json(clean_json(plan, request, done, logfiles=arguments.all or arguments.logfiles))
     return 0
 
 
-def plan_lines(plan: CleanPlan) -> list[str]:
-    """What would go, by kind, with its size."""
+def request_of(arguments: argparse.Namespace, session: Session) -> CleanRequest:
+    """What the arguments ask for; raises ArgumentsMissing."""
+    named = arguments.index_cache or arguments.packages or arguments.tarballs or arguments.tempfiles is not None
+    limited = arguments.older_than is not None or arguments.max_size is not None
+    everything = arguments.all or (limited and not named)
+    if not everything and not named and not arguments.logfiles and not arguments.forget:
+        raise ArgumentsMissing(
+            "nothing to clean was named", hints=("kaa clean --all", "kaa clean --tarballs --packages")
+        )
+    return CleanRequest(
+        archives=everything or arguments.tarballs,
+        packages=everything or arguments.packages,
+        index_cache=everything or arguments.index_cache,
+        temporary=everything or arguments.tempfiles is not None,
+        temporary_in=tuple(session.cwd / path for path in arguments.tempfiles or ()),
+        unused_since=arguments.older_than,
+        max_size=arguments.max_size,
+    )
+
+
+def plan_lines(plan: CleanPlan, request: CleanRequest, forget: Sequence[Path], *, verbose: bool) -> list[str]:
+    """What would go, by kind and by package with its size, and what stays for which reason."""
     kinds = (
         ("package archives", plan.archives),
         ("unused packages", plan.packages),
@@ -67,24 +132,70 @@ def plan_lines(plan: CleanPlan) -> list[str]:
     rows = [
         (heading, str(len(items)), size_text(sum(item.size for item in items))) for heading, items in kinds if items
     ]
-    if not rows:
-        return ["There is nothing to clean."]
-    return [*table(rows, indent="  "), f"In all {size_text(plan.size)}."]
+    lines = package_lines(plan.packages, verbose=verbose)
+    lines += [*table(rows, indent="  "), f"In all {size_text(plan.size)}."] if rows else ["There is nothing to clean."]
+    if request.max_size is not None and plan.total - plan.size > request.max_size:
+        left = size_text(plan.total - plan.size)
+        lines.append(f"The cache takes {left} then, more than {size_text(request.max_size)}: the rest is in use.")
+    lines += [f"{path} belongs to others: nothing is removed there." for path in plan.closed]
+    if plan.unknown:
+        lines.append(unknown_sentence(plan.unknown, plan.kept, request, forget))
+    if verbose:
+        lines += ["", "What stays:"] if plan.kept else []
+        lines += table(
+            ([kept.path.name, size_text(kept.size), "; ".join(kept.reasons)] for kept in plan.kept), indent="  "
+        )
+    return lines
 
 
-def clean_json(plan: CleanPlan, wanted: dict[str, bool], *, logfiles: bool) -> dict[str, object]:
-    """The shape of `conda clean --json`."""
+def package_lines(packages: Sequence[Removable], *, verbose: bool) -> list[str]:
+    """The packages that go, the largest first."""
+    largest = sorted(packages, key=lambda one: (-one.size, one.path))
+    shown = largest if verbose else largest[:LISTED]
+    lines = table(
+        ((one.path.name, size_text(one.size), f"last used {time.strftime('%Y-%m-%d', time.localtime(one.last_used))}"))
+        for one in shown
+    )
+    if len(shown) < len(largest):
+        rest = size_text(sum(one.size for one in largest[len(shown) :]))
+        lines.append(f"and {len(largest) - len(shown)} smaller ones ({rest}); all of them with -v")
+    return [f"  {line}" for line in lines] + ([""] if lines else [])
+
+
+def unknown_sentence(
+    unknown: Sequence[UnknownEnvironment], kept: Sequence[Kept], request: CleanRequest, forget: Sequence[Path]
+) -> str:
+    """Which environments keep packages that nobody else needs, and the command for when they are gone."""
+    size = size_text(sum(one.size for one in kept if any(" may need it (" in reason for reason in one.reasons)))
+    listed = ", ".join(f"{one.path} ({one.reason})" for one in unknown[:3])
+    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+    everything = request.archives and request.index_cache and request.temporary
+    words = ["--all"] if everything else ["--packages", *(["--tarballs"] if request.archives else [])]
+    paths = [*map(str, forget), *(one.path for one in unknown)]
+    command = shlex.join(["kaa", "clean", *words, *(word for path in paths for word in ("--forget", path))])
+    return f"{size} stay because nobody knows what {listed}{more} needs; if they are gone for good: {command}"
+
+
+def clean_json(plan: CleanPlan, request: CleanRequest, done: Cleaned | None, *, logfiles: bool) -> dict[str, object]:
+    """The shape of `conda clean --json`, with what stays and why beside it."""
     document: dict[str, object] = {"success": True}
-    if wanted["archives"]:
+    if request.archives:
         document["tarballs"] = by_directory(plan.archives)
-    if wanted["index_cache"]:
+    if request.index_cache:
         document["index_cache"] = {"files": [str(item.path) for item in plan.index_caches]}
-    if wanted["packages"]:
+    if request.packages:
         document["packages"] = by_directory(plan.packages)
-    if wanted["temporary"]:
+    if request.temporary:
         document["tempfiles"] = [str(item.path) for item in plan.temporary]
     if logfiles:
         document["logfiles"] = []
+    document["total_size"] = plan.size
+    document["kept"] = [{"path": str(one.path), "size": one.size, "reasons": list(one.reasons)} for one in plan.kept]
+    document["unknown_environments"] = [{"path": one.path, "reason": one.reason} for one in plan.unknown]
+    document["not_writable"] = [str(path) for path in plan.closed]
+    if done is not None:
+        document["freed"] = done.given_back
+        document["stayed"] = [{"path": str(path), "reason": reason} for path, reason in done.stayed]
     return document
 
 
