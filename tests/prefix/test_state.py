@@ -17,7 +17,7 @@ from kaa.prefix.state import (
     read_pinned,
     read_pinned_lines,
     read_variables,
-    write_variables,
+    state_content,
 )
 
 
@@ -44,17 +44,21 @@ def test_variables(prefix: Prefix, content: str | None, variables: dict[str, str
 
 
 def test_writing_variables_keeps_the_rest(prefix: Prefix) -> None:
-    write_variables(prefix, {"A": "1"})
-    assert read_variables(prefix) == {"A": "1"}
+    content = state_content(prefix, {"A": "1"})
+    assert content is not None
+    assert json.loads(content) == {"env_vars": {"A": "1"}}
+    assert state_content(prefix, {}) is None
     (prefix.conda_meta / "state").write_text('{"env_vars": {"A": "1"}, "version": 1}')
-    write_variables(prefix, {"B": "é"})
-    assert json.loads((prefix.conda_meta / "state").read_text()) == {"env_vars": {"B": "é"}, "version": 1}
+    for variables in ({"B": "é"}, {}):
+        content = state_content(prefix, variables)
+        assert content is not None
+        assert json.loads(content) == {"env_vars": variables, "version": 1}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", "\udcff"])
 def test_a_broken_state_is_named(prefix: Prefix, content: str) -> None:
     (prefix.conda_meta / "state").write_text(content, errors="surrogateescape")
-    for call in (read_variables, lambda prefix: write_variables(prefix, {})):
+    for call in (read_variables, lambda prefix: state_content(prefix, {})):
         with pytest.raises(BrokenState, match="conda-meta/state"):
             call(prefix)
 

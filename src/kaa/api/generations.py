@@ -105,7 +105,7 @@ def compare(session: Session, prefix: Path, old: Point | None = None, new: Point
             raise NoSuchGeneration(prefix, 1, ())
         old, new = (numbers[-2], numbers[-1]) if len(numbers) > 1 else (numbers[-1], NOW)
     elif new is None:
-        new = numbers[-1] if numbers and old == NOW else NOW
+        old, new = (numbers[-1] if numbers and old == NOW else old), NOW
 
     def described(point: Point) -> Described:
         return read_generation(prefix, point) if isinstance(point, int) else state_of(environment)

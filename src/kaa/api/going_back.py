@@ -6,15 +6,15 @@ that the cache lost is fetched again. All of it is one transaction: planned, sho
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from kaa.api.environments import subdir_of
 from kaa.api.execution import execute, fetch_packages, missing_packages
+from kaa.api.overwritten import find_damaged_quickly
 from kaa.api.session import Session
 from kaa.errors import KaaError
 from kaa.models.prefix_record import PrefixRecord
@@ -34,19 +34,21 @@ from kaa.prefix.generations import (
     read_generation,
     read_outlines,
 )
-from kaa.prefix.history import History, read_history
+from kaa.prefix.history import History, read_history, recorded_specs
 from kaa.prefix.kept_distributions import (
     files_aside,
+    files_in_place,
     files_that_go,
     is_key,
     iter_kept_files,
     kept_directory,
+    kept_keys,
     present_files,
 )
 from kaa.prefix.kept_hashes import changed_files
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.state import state_content
-from kaa.transaction.plan import FileChanges, PutFile, Restoring, Transaction, plan_transaction
+from kaa.transaction.plan import FileChanges, PutFile, Restoring, Transaction, plan_transaction, python_of
 from kaa.transaction.restored_files import FilesOnDisk, plan_restored_files
 
 ROLLBACK = "rollback"
@@ -236,17 +238,26 @@ def _plan(
     coming = [one for one in target.distributions if one not in now.distributions]
     _check_kept(prefix, coming, with_edited=with_edited)
     staying = [one for one in now.distributions if one in target.distributions]
+    gone = {path for one in going for path in files_that_go(prefix, one)}
+    others = [key for key in kept_keys(prefix) if all(one.key != key for one in staying)]
+    hidden = [key for key in others if all(one.key != key for one in going)]
     disk = FilesOnDisk(
-        gone={one: files_that_go(prefix, one) for one in going},
-        staying={path for one in staying for path in present_files(prefix, one)} if going else frozenset(),
-        aside={path for one in (*going, *coming) if one.key for path in files_aside(prefix, one)},
-        kept={one: [(path, str(kept)) for path, kept in iter_kept_files(prefix, one.key)] for one in coming},
+        gone=gone,
+        staying={path for one in staying for path in present_files(prefix, one)},
+        leftover={path for key in hidden for path in files_in_place(prefix, key)},
+        aside={path for key in others for path in files_aside(prefix, key)},
+        damaged=_damaged(prefix, seen.records, gone, others),
+        kept=[(path, str(kept)) for one in coming for path, kept in iter_kept_files(prefix, one.key)],
+        taken=_kept_in_place(prefix, target),
     )
-    restored = plan_restored_files(seen.records, target.packages, now, target, disk)
-    requested, removed = _requests(seen.history, target)
+    subdir = subdir_of(session, seen.records or target.packages)
+    python = python_of(target.packages, subdir)
+    tag = python.bytecode_tag if python is not None else None
+    restored = plan_restored_files(seen.records, target.packages, now, target, disk, tag)
+    requested, removed = _requests(seen, target)
     transaction = plan_transaction(
         prefix,
-        subdir_of(session, seen.records or target.packages),
+        subdir,
         seen.records,
         target.packages,
         reinstall=restored.relinked,
@@ -265,6 +276,28 @@ def _plan(
     )
 
 
+def _damaged(
+    prefix: Path, records: Sequence[PrefixRecord], gone: Iterable[str], keys: Iterable[str]
+) -> tuple[str, ...]:
+    """The packages that have lost files to a distribution of pip that is known, here or from earlier."""
+    paths = set(gone)
+    paths.update(path for key in keys for path, _ in iter_kept_files(prefix, key))
+    touched = [record for record in records if not paths.isdisjoint(record.files)] if paths else []
+    return find_damaged_quickly(prefix, touched)
+
+
+def _kept_in_place(prefix: Path, target: Generation) -> list[tuple[str, str]]:
+    """Where the files are kept that were in the places of single files of packages."""
+    found = []
+    for directory in [kept_directory(prefix, one.key) for one in target.distributions if one.key]:
+        for path in target.taken:
+            folder, _, name = path.rpartition("/")
+            bytecode = (directory / folder / "__pycache__").glob(f"{name.removesuffix('.py')}.*.pyc")
+            kept = [directory / path, *(bytecode if name.endswith(".py") else ())]
+            found += [(one.relative_to(directory).as_posix(), str(one)) for one in kept if one.is_file()]
+    return found
+
+
 def _check_kept(prefix: Path, coming: Sequence[InstalledDistribution], *, with_edited: bool) -> None:
     """Raise unless the files of all these distributions are kept as pip had installed them."""
     listed = [one for one in coming if one.key]
@@ -276,12 +309,14 @@ def _check_kept(prefix: Path, coming: Sequence[InstalledDistribution], *, with_e
         raise KeptFilesChanged(prefix, changed)
 
 
-def _requests(history: History, target: Generation) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What the history must say in addition, so that it says what was asked for then; and what it must take back."""
-    said = history.requested_specs()
+def _requests(seen: Seen, target: Generation) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What history and records must say in addition, so that they say what was asked for then; and take back."""
+    said = seen.history.requested_specs()
+    recorded = {record.name: recorded_specs(record) for record in seen.records}
     wanted = target.requested_specs
-    news = {name: spec for name, spec in wanted.items() if said.get(name) != spec}
-    return news, tuple(name for name in said if name not in wanted)
+    news = {name: spec for name, spec in wanted.items() if said.get(name) != spec or recorded.get(name) != (spec,)}
+    asked = [*said, *(name for name, specs in recorded.items() if specs)]
+    return news, tuple(dict.fromkeys(name for name in asked if name not in wanted))
 
 
 def _with_settings(environment: Prefix, files: FileChanges, now: StateFacts, target: StateFacts) -> FileChanges:
@@ -289,8 +324,7 @@ def _with_settings(environment: Prefix, files: FileChanges, now: StateFacts, tar
     put, remove = list(files.put), list(files.remove)
     if now.variables != target.variables:
         content = state_content(environment, target.variables)
-        # Where kaa itself had made the file, none is left behind.
-        if json.loads(content) == {"env_vars": {}}:
+        if content is None:
             remove.append(STATE)
         else:
             put.append(PutFile(STATE, content=content, mode=_mode(environment.path / STATE)))

@@ -44,9 +44,10 @@ def change_variables(
         content = state_content(environment, change(read_variables(environment)))
         mode = _mode(environment.conda_meta / "state")
         journal.set_aside([STATE])
-        journal.will_create([STATE])
-        session.checkpoint(STATE)
-        write_atomic(environment.conda_meta / "state", content, mode=mode)
+        if content is not None:
+            journal.will_create([STATE])
+            session.checkpoint(STATE)
+            write_atomic(environment.conda_meta / "state", content, mode=mode)
         recorder.after(records, cause="variables", parent=_parent(prefix, since))
 
 

@@ -84,8 +84,9 @@ def restoration_lines(restoration: Restoration, missing: list[RepoDataRecord], n
     if restoration.lacking:
         yield "  not brought back, because nothing of theirs was kept:"
         yield from (f"    {label}" for label in restoration.lacking)
-    yield ""
-    yield summary(transaction, missing)
+    if transaction.operations:
+        yield ""
+        yield summary(transaction, missing)
 
 
 def restoration_json(restoration: Restoration) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """What an environment is now, as a generation records it: a quick look that reads no file of any package."""
 
 # Paths are strings here: there are tens of thousands of them.
-# ruff: noqa: PTH116, PTH208
+# ruff: noqa: PTH112, PTH116, PTH208
 from __future__ import annotations
 
 import os
@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kaa.models.prefix_record import PrefixRecord
+from kaa.prefix.damage import expected_hash, recorded_paths
 from kaa.prefix.generations import InstalledDistribution, State
 from kaa.prefix.history import History, requests_of
-from kaa.prefix.kept_distributions import with_key
+from kaa.prefix.kept_distributions import hash_of_file, present_files, with_key
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.python_packages import INFO, read_distribution, site_packages_directories
 from kaa.prefix.state import BrokenState, read_pins_text, read_variables
@@ -30,6 +31,7 @@ class EnvironmentLook:
     def state(self, records: Sequence[PrefixRecord], history: History) -> State:
         """What the environment is now; `records` are its packages."""
         distributions, overwritten = self._distributions(records)
+        taken = _taken(self.environment.path, distributions, [one for one in records if one.name not in overwritten])
         variables: dict[str, str] = {}
         try:
             variables = read_variables(self.environment)
@@ -41,6 +43,7 @@ class EnvironmentLook:
             requested_specs=dict(sorted(requests_of(history, records).items())),
             distributions=tuple(distributions),
             overwritten=overwritten,
+            taken=taken,
             variables=variables,
             pins=read_pins_text(self.environment),
         )
@@ -70,7 +73,7 @@ class EnvironmentLook:
                     unowned.pop(path, None)
                 elif path.rpartition("/")[0] in sites:
                     overwritten[record.name] = tuple(_iter_missing(prefix, record))
-        found = (read_distribution(prefix / path, path) for path in unowned)
+        found = (read_distribution(prefix / path, path) for path in unowned if _says_something(f"{prefix}/{path}"))
         # Of two metadata directories of one project Python sees the first; both are there to be restored.
         return [with_key(prefix, one) for one in found if one is not None], overwritten
 
@@ -97,6 +100,11 @@ def _metadata_of(record: PrefixRecord) -> dict[str, int | None]:
     return found
 
 
+def _says_something(path: str) -> bool:
+    """Whether a metadata directory has a file that says of what it is: an empty one may have been left behind."""
+    return not os.path.isdir(path) or any(os.path.lexists(path + name) for name in IN_METADATA)
+
+
 def _is_for_python(record: PrefixRecord) -> bool:
     """Whether a package is one of those that bring Python distributions, as far as its record shows."""
     return record.noarch == "python" or any(spec.startswith("python") for spec in record.depends)
@@ -110,6 +118,26 @@ def _has_size(path: str, size: int | None) -> bool:
         return os.stat(path).st_size == size
     except OSError:
         return False
+
+
+def _taken(
+    prefix: Path, distributions: Sequence[InstalledDistribution], records: Sequence[PrefixRecord]
+) -> tuple[str, ...]:
+    """The files of packages in whose places other ones are, which distributions list as theirs."""
+    listed = {path for one in distributions for path in present_files(prefix, one)}
+    if not listed:
+        return ()
+    found: set[str] = set()
+    for record in records:
+        # Bytecode is made again by whoever needs it.
+        shared = [path for path in listed.intersection(record.files) if not path.endswith(".pyc")]
+        entries = recorded_paths(record) if shared else {}
+        found.update(path for path in shared if _is_other(prefix / path, expected_hash(entries[path])))
+    return tuple(sorted(found))
+
+
+def _is_other(path: Path, expected: str | None) -> bool:
+    return expected is not None and hash_of_file(path) not in ("", expected)
 
 
 def _iter_missing(prefix: Path, record: PrefixRecord) -> Iterator[str]:

@@ -46,6 +46,8 @@ class Described(Protocol):
     @property
     def overwritten(self) -> Mapping[str, tuple[str, ...]]: ...
     @property
+    def taken(self) -> Sequence[str]: ...
+    @property
     def variables(self) -> Mapping[str, str]: ...
     @property
     def pins(self) -> str: ...
@@ -83,6 +85,8 @@ class Differences(msgspec.Struct, frozen=True):
     distributions: tuple[DistributionDifference, ...] = ()
     overwritten: tuple[str, ...] = ()
     """Packages that pip wrote over in one of the states, or in another way than in the other"""
+    taken: tuple[str, ...] = ()
+    """Single files of packages in whose place files of distributions are in one of the states"""
     variables: tuple[TextDifference, ...] = ()
     removed_pins: tuple[str, ...] = ()
     added_pins: tuple[str, ...] = ()
@@ -106,6 +110,7 @@ def differences(old: Described, new: Described) -> Differences:
         requested_specs=_texts(old.requested_specs, new.requested_specs),
         distributions=_distributions(old.distributions, new.distributions),
         overwritten=tuple(sorted(name for name in names if old.overwritten.get(name) != new.overwritten.get(name))),
+        taken=tuple(sorted(set(old.taken).symmetric_difference(new.taken))),
         variables=_texts(old.variables, new.variables),
         removed_pins=tuple(pin for pin in old_pins if pin not in new_pins),
         added_pins=tuple(pin for pin in new_pins if pin not in old_pins),
@@ -118,6 +123,7 @@ def changed_facts(old: StateFacts, new: StateFacts) -> tuple[str, ...]:
     found = [change.name for change in _distributions(old.distributions, new.distributions)]
     found += [name for name in new.overwritten if old.overwritten.get(name) != new.overwritten[name]]
     found += [name for name in old.overwritten if name not in new.overwritten]
+    found += sorted(set(old.taken).symmetric_difference(new.taken))
     found += ["variables"] if old.variables != new.variables else []
     found += ["pins"] if old.pins != new.pins else []
     return tuple(dict.fromkeys(found))

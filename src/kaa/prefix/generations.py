@@ -81,6 +81,8 @@ class StateFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     distributions: tuple[InstalledDistribution, ...] = ()
     overwritten: dict[str, tuple[str, ...]] = {}
     """Names of packages whose place pip took → those of their files that were not there"""
+    taken: tuple[str, ...] = ()
+    """Single files of other packages in whose place files of distributions were"""
     variables: dict[str, str] = {}
     pins: str = ""
     """The text of `conda-meta/pinned`"""

@@ -34,14 +34,14 @@ def with_key(prefix: Path, found: PythonDistribution) -> InstalledDistribution:
     """A distribution, and under which key its files are kept: none for one that does not list them."""
     key = ""
     for name in LISTS:
-        digest = hash_of_list(prefix / found.metadata / name)
+        digest = hash_of_file(prefix / found.metadata / name)
         if digest:
             key = f"{_UNSAFE.sub('_', found.name)}-{_UNSAFE.sub('_', found.version)}-{digest[:12]}"
             break
     return InstalledDistribution(found.name, found.version, found.metadata, found.installer, key, found.editable_source)
 
 
-def hash_of_list(path: Path) -> str:
+def hash_of_file(path: Path) -> str:
     """The SHA-256 of a plain file; empty where there is none."""
     try:
         # A pipe would be waited for.
@@ -109,20 +109,31 @@ def files_that_go(prefix: Path, distribution: InstalledDistribution) -> tuple[st
     return tuple(sorted(found))
 
 
-def files_aside(prefix: Path, distribution: InstalledDistribution) -> tuple[str, ...]:
-    """Where files of a distribution lie that lost their places to those of packages; each is a kept file as well."""
+def files_aside(prefix: Path, key: str) -> tuple[str, ...]:
+    """The files of a distribution that lost their places to those of packages, and lie aside; all are kept as well."""
     if not (prefix / ASIDE).is_dir():
         return ()
-    pairs = ((f"{ASIDE}{path}", kept) for path, kept in iter_kept_files(prefix, distribution.key))
+    return tuple(path for path, kept in iter_kept_files(prefix, key) if _is_equal(prefix / ASIDE / path, kept))
+
+
+def files_in_place(prefix: Path, key: str) -> tuple[str, ...]:
+    """The kept files of a distribution that are also where they belong, whoever that place belongs to now."""
+    is_inside = inside_check(prefix)
     return tuple(
-        path for path, kept in pairs if _is_file_or_link(f"{prefix}/{path}") and _is_equal(prefix / path, kept)
+        path
+        for path, kept in iter_kept_files(prefix, key)
+        if is_inside(path.rpartition("/")[0]) and _is_equal(prefix / path, kept)
     )
 
 
 def _is_equal(one: Path, other: Path) -> bool:
+    if not _is_file_or_link(str(one)):
+        return False
     if one.is_symlink() or other.is_symlink():
         return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
-    return one.samefile(other) or one.read_bytes() == other.read_bytes()
+    return one.samefile(other) or (
+        one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+    )
 
 
 def _is_file_or_link(path: str) -> bool:

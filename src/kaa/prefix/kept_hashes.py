@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kaa.prefix.generations import InstalledDistribution
-from kaa.prefix.kept_distributions import hash_of_list, kept_directory
+from kaa.prefix.kept_distributions import hash_of_file, kept_directory
 
 BLOCK = 1 << 20
 
@@ -19,10 +19,10 @@ def changed_files(prefix: Path, distribution: InstalledDistribution) -> tuple[st
     """The kept files of a distribution that are not what its RECORD says; it says nothing of bytecode."""
     top = kept_directory(prefix, distribution.key)
     record = top / distribution.metadata / "RECORD"
-    digest = hash_of_list(record)
+    digest = hash_of_file(record)
     if not digest:
         listed = top / distribution.metadata / "installed-files.txt"
-        return () if distribution.key.endswith(hash_of_list(listed)[:12] or "-") else (str(distribution.metadata),)
+        return () if distribution.key.endswith(hash_of_file(listed)[:12] or "-") else (str(distribution.metadata),)
     if not distribution.key.endswith(f"-{digest[:12]}"):
         return (f"{distribution.metadata}/RECORD",)
     site_packages = distribution.metadata.rpartition("/")[0]

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from kaa.errors import KaaError
-from kaa.host.files import write_atomic
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
 from kaa.models.pattern import Pattern
 from kaa.prefix.prefix import Prefix
@@ -76,14 +75,15 @@ def read_variables(prefix: Prefix) -> dict[str, str]:
     return {str(name): value if isinstance(value, str) else json.dumps(value) for name, value in variables.items()}
 
 
-def write_variables(prefix: Prefix, variables: Mapping[str, str]) -> None:
-    """Replace the variables of an environment; other keys of the file stay."""
-    write_atomic(prefix.conda_meta / "state", state_content(prefix, variables))
+def state_content(prefix: Prefix, variables: Mapping[str, str]) -> bytes | None:
+    """What `conda-meta/state` is to hold for these variables; other keys of the file stay. Raises BrokenState.
 
-
-def state_content(prefix: Prefix, variables: Mapping[str, str]) -> bytes:
-    """What `conda-meta/state` is to hold for these variables; other keys of the file stay. Raises BrokenState."""
-    return json.dumps({**_read_state(prefix), "env_vars": dict(variables)}, indent=2).encode() + b"\n"
+    None where no file is needed any more.
+    """
+    content = _read_state(prefix) | {"env_vars": dict(variables)}
+    if not variables and content.keys() == {"env_vars"}:
+        return None
+    return json.dumps(content, indent=2).encode() + b"\n"
 
 
 def _read_state(prefix: Prefix) -> dict[str, object]:

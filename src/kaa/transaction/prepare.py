@@ -299,7 +299,8 @@ def _is_replaceable(action: PathAction, source: Source, present: str) -> bool:
     if action.how is How.WRITE:
         return Path(present).read_bytes() == action.content
     entry = action.entry
-    if entry is None or state.st_size != source.stats[action.source].st_size:
+    # Files that were looked at before this are not looked at again until they must be.
+    if entry is None or state.st_size != (source.stats.get(action.source) or os.lstat(original)).st_size:
         return False
     return hash_file(Path(present), "sha256") == (entry.sha256 or hash_file(Path(original), "sha256"))
 

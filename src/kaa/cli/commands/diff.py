@@ -18,7 +18,7 @@ HELP = """Show what changed in an environment: packages, what was asked for, wha
     kaa diff            from the generation before the latest to the latest
     kaa diff 3          from generation 3 to the environment as it is
     kaa diff 3 7        from generation 3 to generation 7
-    kaa diff 7 now      the same as `kaa diff 7`
+    kaa diff now        from the latest generation to the environment as it is
 
 `kaa history` shows the generations."""
 
