@@ -174,4 +174,5 @@ def record_decisions(file: Path, decisions: Mapping[str, Decision]) -> None:
             digest: {"decision": one.verdict, "package": one.package, "path": one.path}
             for digest, one in (known | dict(decisions)).items()
         }
-        write_atomic(file, json.dumps({"scripts": every}, indent=2, sort_keys=True).encode() + b"\n", mode=0o600)
+        content = json.dumps({"scripts": every}, indent=2, sort_keys=True).encode() + b"\n"
+        write_atomic(file, content, mode=0o600, sync=True)

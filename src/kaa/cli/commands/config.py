@@ -352,7 +352,7 @@ def write(path: Path, text: str) -> None:
     """Write the file at once or not at all; where the name is a link, the file it points to."""
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, text.encode())
+    write_atomic(path, text.encode(), sync=True)
 
 
 def _checker(config: Config, path: Path) -> Callable[[str], Option[object]]:
