@@ -320,7 +320,7 @@ def cache_problems(cache: Path) -> list[str]:
     """What is wrong with the packages of a cache, by their own lists of files and by nothing of kaa's."""
     problems = []
     for path in sorted(cache.iterdir()) if cache.is_dir() else ():
-        if path.name.endswith((".kaa~", ".partial")) or path.name == ".trash":
+        if path.name.endswith((".kaa~", ".partial")) or (path.name == ".trash" and any(path.iterdir())):
             problems.append(f"left over in the cache: {path.name}")
         record_file = path / "info" / "repodata_record.json"
         if path.name.startswith(".") or not path.is_dir() or path.name == "cache":

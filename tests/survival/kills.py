@@ -9,6 +9,7 @@ alone   the same, and what it started goes on
 call    it is ended right before a system call that changes a file
 short   it is ended in the middle of a write
 time    another process ends it at some moment
+power   it is ended right before a call, and what was not synced to the disk is lost
 error   a system call that changes a file fails, and those that follow do not
 errors  a system call that changes a file fails, and so do all that follow
 
@@ -46,11 +47,12 @@ from tests.survival.grounds import (
     served_elsewhere,
     watchdog,
 )
+from tests.survival.power import UnsyncedData
 from tests.survival.scenes import FOLLOWING, SCENES, STATES, build_channel
 from tests.survival.tracing import GO, KILL, SHORT, Call, trace, why_no_tracing
 
-WAYS = ("seam", "alone", "call", "short", "time", "error", "errors")
-TRACED = ("call", "short", "error", "errors")
+WAYS = ("seam", "alone", "call", "short", "power", "time", "error", "errors")
+TRACED = ("call", "short", "power", "error", "errors")
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 WRITES = ("write", "pwrite64")
 OFFLINE = {"CONDA_OFFLINE": "true"}
@@ -191,7 +193,7 @@ class Killing:
         return {
             path: entry
             for path, entry in found.items()
-            if path not in ("root", "home/.conda") and not path.startswith("root/pkgs")
+            if path not in ("root", "root/envs", "home/.conda") and not path.startswith("root/pkgs")
         }
 
     # -- points
@@ -233,19 +235,24 @@ class Killing:
 
     def interrupt_at_call(self, point: Point, words: Sequence[str]) -> str:
         where: list[Call] = []
+        unsynced = UnsyncedData()
 
         def decide(call: Call) -> int:
+            if point.way == "power":
+                unsynced.note(call)
             if call.number < point.number:
                 return GO
             where.append(call)
-            if point.way == "call":
+            if point.way in ("call", "power"):
                 return KILL
             if point.way == "short":
                 return SHORT if call.number == point.number else KILL
             return point.error if call.number == point.number or point.way == "errors" else GO
 
         ended = trace(self.ground.work(words, self.variables), decide, below=str(self.ground.live))
-        if point.way in ("call", "short"):
+        if point.way == "power":
+            unsynced.lose(self.ground.live)
+        if point.way in ("call", "short", "power"):
             return "" if ended.killed or not where else f"ended with {ended.code} instead: {self.ground.said()}"
         said = self.ground.said()
         if ended.killed or "Traceback" in said or "unexpected" in said:

@@ -66,7 +66,13 @@ EXPECTED = {
     "PackagesNotFoundInPrefixError",
     "PackageNotInstalledError",
 }
-EXPECTED_TEXTS = ("changed since the plan was made", "already exists", "nothing to", "no earlier", "holds other things")
+EXPECTED_TEXTS = (
+    "changed since the plan was made",
+    "already exists",
+    "holds other things",
+    "nothing can be undone",
+    "has no generation",
+)
 
 
 @dataclass
@@ -432,7 +438,7 @@ def left_over(place: Place) -> Iterator[str]:
     for home in (place.shared_environments, *(place.home(user) / "root" / "envs" for user in USERS)):
         for path in sorted(home.iterdir()) if home.is_dir() else ():
             if not (path / "conda-meta" / "history").is_file() and not path.name.endswith("lock"):
-                yield f"no environment: {path} with {sorted(one.name for one in path.iterdir())[:5]}"
+                yield f"no environment: {path} with {sorted(str(one.relative_to(path)) for one in path.rglob('*'))[:8]}"
 
 
 def main() -> None:

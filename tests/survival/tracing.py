@@ -120,6 +120,8 @@ class Call:
     name: str
     paths: tuple[str, ...]
     process: int
+    descriptor: int = -1
+    """The open file that it is about, where it is about one."""
 
     def __str__(self) -> str:
         return f"{self.name} {' -> '.join(self.paths)}"
@@ -233,7 +235,8 @@ class _Tracer:
         paths = _paths(process, name, registers)
         if not any((path + "/").startswith(self.below) for path in paths):
             return False
-        call = Call(len(self.ended.calls) + 1, name, paths, process)
+        descriptor = _descriptor(name, registers) if CALLS[name][1] == DESCRIPTOR else -1
+        call = Call(len(self.ended.calls) + 1, name, paths, process, descriptor)
         self.ended.calls.append(call)
         answer = self.decide(call)
         if answer == KILL:
@@ -267,8 +270,7 @@ def _paths(process: int, name: str, registers: Registers) -> tuple[str, ...]:
     kind = CALLS[name][1]
     first, second, third, fourth = registers.rdi, registers.rsi, registers.rdx, registers.r10
     if kind == DESCRIPTOR:
-        # sendfile writes to its first, copy_file_range to its third argument.
-        return (_link(process, f"fd/{third if name == 'copy_file_range' else first}"),)
+        return (_link(process, f"fd/{_descriptor(name, registers)}"),)
     if kind == PATH:
         return (_at(process, _AT_FDCWD, first),)
     if kind == AT:
@@ -280,6 +282,11 @@ def _paths(process: int, name: str, registers: Registers) -> tuple[str, ...]:
     if name == "symlink":
         return (_at(process, _AT_FDCWD, second),)
     return (_at(process, _AT_FDCWD, first), _at(process, _AT_FDCWD, second))
+
+
+def _descriptor(name: str, registers: Registers) -> int:
+    """The open file that a call changes: sendfile names it first, copy_file_range third."""
+    return int(registers.rdx if name == "copy_file_range" else registers.rdi)
 
 
 def _at(process: int, directory: int, address: int) -> str:
