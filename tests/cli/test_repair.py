@@ -473,3 +473,22 @@ def test_an_answer_of_no_changes_nothing(env: Kaa) -> None:
     assert answer.returncode == 1
     assert "Nothing was changed." in answer.stdout
     assert picture(prefix) == before
+
+
+def test_an_environment_that_was_moved_by_hand(env: Kaa) -> None:
+    """Its files are as they were written, and were written for another place."""
+    place = env.environment("moved")
+    env.environment("env").rename(place)
+    found = verify(env, "-p", str(place))
+    assert found["moved_from"] == str(env.environment("env"))
+    assert (found["problems"], found["damaged"]) == (1, [])
+    assert "it was moved here from" in env("verify", "-p", str(place)).out
+    answer = env("repair", "-p", str(place), "-y", "--offline")
+    assert answer.code == 0
+    assert verify(env, "-p", str(place))["clean"] is True
+    for script in ("bin/script", "bin/app"):
+        assert str(place) in (place / script).read_text()
+    assert kept(place) == {}
+    # A link to an environment is that environment.
+    env.environment("link").symlink_to(place)
+    assert verify(env, "-p", str(env.environment("link")))["clean"] is True

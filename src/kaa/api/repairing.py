@@ -46,6 +46,9 @@ from kaa.transaction.expected import expected_record
 from kaa.transaction.journal import JOURNAL, STAGING, Outcome
 from kaa.transaction.plan import python_of
 
+ENTRY_POINTS = ("unix_python_entry_point", "windows_python_entry_point_script")
+"""Kinds of generated files that say where the environment is."""
+
 
 def plan_repair(
     session: Session, prefix: Path, names: Sequence[str] = (), *, dependencies: bool = False, command: str = ""
@@ -213,6 +216,7 @@ class _Planning:
         damaged = {one.dist: one for one in damaged_packages(records, paths, seen)}
         unsafe = {one.path.removeprefix("conda-meta/").removesuffix(".json") for one in safe_paths(records)[1]}
         files = DamagedFiles(self.prefix, records, paths, seen, self.inspection.distributions)
+        moved_from = self.inspection.verification.moved_from
         found = []
         for record in records:
             if names and record.name not in names:
@@ -222,10 +226,12 @@ class _Planning:
             if record.dist in unsafe:
                 why.append("its record names files outside of the environment")
                 record = self.sound[record.name] = _only(record, paths[record.dist])
+            if moved_from and _names_its_place(record):
+                why.append(f"its files were written for {moved_from}")
             if not why:
                 continue
             set_aside = file.path if file is not None else ""
-            if record.dist not in damaged and record.dist not in unsafe:
+            if why == list(_reasons(None, file)):
                 found.append(PackageRepair(record=record, why=tuple(why), set_aside=set_aside))
                 continue
             source = self._source(record)
@@ -277,6 +283,11 @@ def _reasons(damaged: DamagedPackage | None, file: RecordFile | None) -> Iterato
     if damaged is not None:
         counts = ((len(damaged.changed), "changed"), (len(damaged.missing), "missing"))
         yield ", ".join(f"{count} {'file' if count == 1 else 'files'} {what}" for count, what in counts if count)
+
+
+def _names_its_place(record: PrefixRecord) -> bool:
+    """Whether files of a package say where the environment is."""
+    return any(one.prefix_placeholder or one.path_type in ENTRY_POINTS for one in record.paths_data.paths)
 
 
 def _only(record: PrefixRecord, paths: Collection[str]) -> PrefixRecord:

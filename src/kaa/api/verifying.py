@@ -26,6 +26,7 @@ from kaa.package_cache.cache import ExtractedPackage, PackageCache, UnsafeName
 from kaa.prefix.damage import SeenPath, damaged_packages, recorded_paths
 from kaa.prefix.distribution_files import read_distributions
 from kaa.prefix.environments import absolute_location, read_registry, registry_file
+from kaa.prefix.former_place import find_former_place
 from kaa.prefix.history import requested_specs
 from kaa.prefix.interruption import JOURNAL, LOCK
 from kaa.prefix.prefix import Prefix, open_prefix
@@ -106,6 +107,7 @@ def inspect_environment(session: Session, prefix: Path) -> Inspection:
         seconds=time.monotonic() - start,
         interrupted=unfinished and not busy,
         busy=busy,
+        moved_from=find_former_place(prefix, records),
         broken_records=tuple(broken),
         damaged=tuple(with_overwriters(one, files_of[one.dist], distributions) for one in damaged),
         unmet=unmet_in(session, environment, records),

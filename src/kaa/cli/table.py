@@ -73,6 +73,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("channel", _MODULES + "channel", "Make and serve channels.", CHANNELS),
     Command("package", _MODULES + "package", "Make packages.", CHANNELS),
     Command("info", _MODULES + "info", "Tell about this installation and machine.", SETTINGS),
+    Command("doctor", _MODULES + "doctor", "Look at this installation as a whole.", SETTINGS, ("check",), light=True),
     Command("config", _MODULES + "config", "Show and change settings.", SETTINGS, light=True),
 )
 

@@ -62,6 +62,8 @@ class Verification(msgspec.Struct, frozen=True):
     """A change was interrupted, and waits to be finished or taken back."""
     busy: str = ""
     """Who is changing the environment just now; what was seen may be half of it then."""
+    moved_from: str = ""
+    """Where the environment was when its scripts were written, if that is another place."""
     broken_records: tuple[BrokenRecord, ...] = ()
     damaged: tuple[DamagedPackage, ...] = ()
     unmet: tuple[UnmetDependency, ...] = ()
@@ -73,9 +75,10 @@ class Verification(msgspec.Struct, frozen=True):
 
     @property
     def problems(self) -> int:
-        """How many things are wrong: files, records, dependencies, an unfinished change."""
+        """How many things are wrong: files, records, dependencies, an unfinished change, another place."""
         files = sum(len(package.changed) + len(package.missing) for package in self.damaged)
-        return files + len(self.broken_records) + len(self.unmet) + bool(self.interrupted or self.busy)
+        whole = bool(self.interrupted or self.busy) + bool(self.moved_from)
+        return files + len(self.broken_records) + len(self.unmet) + whole
 
     @property
     def is_clean(self) -> bool:

@@ -72,13 +72,19 @@ def plan(arguments: argparse.Namespace) -> list[Edit]:
         path = startup_file(shell, environ, home=home, system=sys.platform)
         if path in edits:
             continue
-        before = read_startup_file(path)
         if arguments.reverse:
-            edits[path] = plan_removal(path, before)
-            continue
-        hook = entering.shell(get_dialect(shell)).hook(entering.default()).text if MODULES[shell] == "nushell" else ""
-        edits[path] = plan_install(path, before, startup_lines(shell, hook_words(entering, shell, home), hook))
+            edits[path] = plan_removal(path, read_startup_file(path))
+        else:
+            edits[path] = plan_for(entering, shell, path)
     return list(edits.values())
+
+
+def plan_for(entering: Entering, shell: str, path: str) -> Edit:
+    """The edit of one start-up file that teaches a shell to activate environments."""
+    home = str(home_directory(entering.environ))
+    hook = entering.shell(get_dialect(shell)).hook(entering.default()).text if MODULES[shell] == "nushell" else ""
+    lines = startup_lines(shell, hook_words(entering, shell, home), hook)
+    return plan_install(path, read_startup_file(path), lines)
 
 
 def users_shell() -> str:

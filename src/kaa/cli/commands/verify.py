@@ -108,6 +108,8 @@ def verification_lines(found: Verification, session: Session) -> Iterator[str]:
     if found.interrupted:
         yield "  a change of this environment was interrupted; finish it or take it back:"
         yield f"    kaa recover --prefix {shlex.quote(found.prefix)}"
+    if found.moved_from:
+        yield f"  it was moved here from {found.moved_from}, which its programs still look for"
     for broken in found.broken_records:
         yield f"  {broken.path} ({broken.kind}): {broken.reason}"
     yield from package_lines(found, MOST_PATHS if not everything else None)
