@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,10 @@ from kaa.api.session import Session
 from kaa.package_cache.clean import CleanPlan, CleanRequest, Removable
 from kaa.package_cache.clean import plan_clean as plan_cache
 from kaa.package_cache.extracted_package import read_record
+from kaa.package_cache.holds import host_name
 from kaa.package_cache.needs import Needs
 from kaa.package_cache.removing import Cleaned, execute_clean
-from kaa.package_cache.roots import remove_root
+from kaa.package_cache.roots import remove_root, root_file, write_root
 from kaa.prefix.environments import absolute_location, registry_file, unregister
 
 
@@ -29,7 +31,7 @@ def plan_clean(session: Session, request: CleanRequest, *, forget: Sequence[Path
     if found is None:
         return plan
     forgotten = tuple(absolute_location(path, session.cwd) for path in forget)
-    return msgspec.structs.replace(plan, gone=tuple(found.gone), forgotten=forgotten)
+    return msgspec.structs.replace(plan, gone=tuple(found.gone), forgotten=forgotten, unread_registries=found.closed)
 
 
 def clean(session: Session, plan: CleanPlan, *, checkpoint: Callable[[str], None] | None = None) -> Cleaned:
@@ -38,19 +40,31 @@ def clean(session: Session, plan: CleanPlan, *, checkpoint: Callable[[str], None
     kept: tuple[tuple[Path, str], ...] = ()
     if plan.packages:
         # Time may have passed since: a person was asked.
-        needs = find_roots(session, forget=plan.forgotten).needs
-        left = []
-        for one in plan.packages:
-            why = _why(needs, one)
-            kept = (*kept, (one.path, why)) if why else kept
-            left += [] if why else [one]
-        plan = msgspec.structs.replace(plan, packages=tuple(left))
+        found = find_roots(session, forget=plan.forgotten)
+        reasons = {one: _why(found.needs, one) for one in plan.packages}
+        kept = tuple((one.path, why) for one, why in reasons.items() if why)
+        plan = msgspec.structs.replace(plan, packages=tuple(one for one, why in reasons.items() if not why))
+        # For the day when their disk is not there.
+        for prefix, needs in found.unnoted.items():
+            write_root(_own_roots(plan.directories, prefix), prefix, needs, exact=True)
     done = execute_clean(plan, session.reporter, checkpoint=step)
     for prefix, host in plan.gone:
         remove_root(session.package_cache.directories, prefix, hosts=[host])
     for prefix in plan.forgotten:
         unregister(registry_file(session.home), prefix)
     return msgspec.structs.replace(done, stayed=(*kept, *done.stayed))
+
+
+def _own_roots(directories: Iterable[Path], prefix: Path) -> Iterator[Path]:
+    """The cache directories in which no other user has noted what an environment needs."""
+    for directory in directories:
+        try:
+            if root_file(directory, prefix, host_name()).stat().st_uid == os.geteuid():
+                yield directory
+        except FileNotFoundError:
+            yield directory
+        except OSError:
+            continue
 
 
 def _why(needs: Needs, one: Removable) -> str:

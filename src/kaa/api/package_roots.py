@@ -45,19 +45,23 @@ class Found(msgspec.Struct):
     needs: Needs
     gone: list[tuple[Path, str]] = []
     """(environment, host) of root files whose environments were deleted or named as gone"""
-    closed_homes: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
     """Users whose registry may not be read"""
-    environments: int = 0
-    """How many environments were read"""
+    unnoted: dict[Path, frozenset[tuple[str, str]]] = {}
+    """What environments that were read need, where their root files do not say so"""
 
 
-def find_roots(session: Session, *, forget: Sequence[Path] = ()) -> Found:
-    """Everything that needs packages; environments in `forget` are taken as gone. Raises StillThere."""
+def find_roots(session: Session, *, forget: Sequence[Path] = (), everyone: Sequence[User] | None = None) -> Found:
+    """Everything that needs packages; environments in `forget` are taken as gone. Raises StillThere.
+
+    `everyone` are the users whose environments are looked for beside those of the session's own.
+    """
     forgotten = {absolute_location(path, session.cwd) for path in forget}
     for path in sorted(forgotten):
         if find_presence(path).state == "here":
             raise StillThere(path)
-    everyone = users() if session.config.clean_for_all_users else ()
+    if everyone is None:
+        everyone = users() if session.config.clean_for_all_users else ()
     registries, closed = read_registries(everyone, session.home)
     found = Found(Needs(), [], tuple(user.name for user in closed))
     roots = _roots_by_prefix(session.package_cache.directories)
@@ -84,8 +88,6 @@ class _Environment(msgspec.Struct):
         mount = next((root.mount for root in here), None)
         presence = find_presence(self.path, mount)
         is_read = presence.state == "here" and self._add_own(found)
-        if is_read:
-            found.environments += 1
         inode = _inode(self.path) if presence.state == "here" else None
         is_told = False
         for root in self.roots:
@@ -102,8 +104,10 @@ class _Environment(msgspec.Struct):
 
     def _add_own(self, found: Found) -> bool:
         """Add what the environment says itself; False when it cannot say all."""
+        told: set[tuple[str, str]] = set()
         try:
             for need in iter_package_needs(self.path):
+                told.add((need.dist, need.digest))
                 which = "in use by" if need.generation is None else f"generation {need.generation} of"
                 reason = f"{which} {self.path}"
                 found.needs.add(reason, dist=need.dist, digest=need.digest)
@@ -111,6 +115,9 @@ class _Environment(msgspec.Struct):
                     found.needs.add(reason, directory=directory)
         except (OSError, BrokenGeneration, NoSuchGeneration):
             return False
+        noted = {need for root in self.roots if root.host == host_name() for need in root.packages}
+        if noted != told:
+            found.unnoted[self.path] = frozenset(told)
         return True
 
     def _add_root(self, needs: Needs, root: Root, presence: Presence, *, is_here: bool) -> None:

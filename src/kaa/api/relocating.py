@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kaa.api.environments import EnvironmentExists, subdir_of
 from kaa.api.recovering import recover_environment
+from kaa.api.remembering import forget_needs, remember_environment
 from kaa.api.session import Session
 from kaa.config.values import link_options
 from kaa.prefix.environments import absolute_location, register, registry_file, unregister
@@ -90,6 +91,9 @@ def registrar(session: Session) -> Registrar:
             register(registry, new)
         if old is not None:
             unregister(registry, old)
+            forget_needs(session, old)
+        if new is not None:
+            remember_environment(session, new)
 
     return change
 

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kaa.api.session import Session
+from kaa.errors import KaaError
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.package_cache.roots import mark_used, remove_root, write_root
 from kaa.prefix.environments import SKIPPED
+from kaa.prefix.package_needs import iter_package_needs
 from kaa.transaction.plan import Transaction
 
 
@@ -22,6 +24,15 @@ def remember_needs(session: Session, transaction: Transaction, packages: Iterabl
     final = (linked.get(record.dist, record) for record in transaction.final)
     needs = [(record.dist, record.sha256 or record.md5 or record.url) for record in final]
     write_root(_present(session), transaction.prefix, needs)
+
+
+def remember_environment(session: Session, prefix: Path) -> None:
+    """Note what an environment needs, as it is: after it was moved, or made by something else."""
+    try:
+        needs = {(need.dist, need.digest) for need in iter_package_needs(prefix)}
+    except (OSError, KaaError):
+        return
+    write_root(_present(session), prefix, needs, exact=True)
 
 
 def forget_needs(session: Session, prefix: Path) -> None:

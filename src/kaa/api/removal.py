@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from kaa.api.execution import execute
+from kaa.api.remembering import forget_needs
 from kaa.api.session import Session
 from kaa.errors import KaaError
 from kaa.host.files import remove_tree
@@ -62,6 +63,7 @@ def remove_environment(session: Session, plan: RemovalPlan) -> None:
     target = prefix.resolve()
     remove_tree(target)
     unregister(registry_file(session.home), target)
+    forget_needs(session, prefix)
     if target != prefix:
         prefix.unlink(missing_ok=True)
         unregister(registry_file(session.home), prefix)

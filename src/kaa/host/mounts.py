@@ -1,4 +1,7 @@
-"""Mount points: on which file system a path lies, and whether that one is there now."""
+"""Mount points: on which file system a path lies, and whether that one is there now.
+
+On Linux the kernel lists what is mounted; elsewhere a mount point is known by its device.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,14 @@ from pathlib import Path
 
 import msgspec
 
+from kaa.models.pattern import Pattern
+
+MOUNTS = Path("/proc/self/mounts")
 VOLATILE = frozenset({"tmpfs", "ramfs"})
 """File systems that are empty each time they are mounted."""
+WAITING = "autofs"
+"""What stands at a mount point until somebody looks at it."""
+_ESCAPE = Pattern(r"\\([0-7]{3})")
 
 
 class Mount(msgspec.Struct, frozen=True):
@@ -20,22 +29,25 @@ class Mount(msgspec.Struct, frozen=True):
 
     def is_there(self) -> bool:
         """Whether this file system is mounted at its point now."""
+        kinds = _mounted()
         try:
-            if not os.path.ismount(self.point):
-                return False
-            return not self.identity or _identity(self.point) == self.identity
+            is_mounted = os.path.ismount(self.point) if kinds is None else kinds.get(self.point, WAITING) != WAITING
+            return is_mounted and (not self.identity or _identity(self.point) == self.identity)
         except OSError:
             return False
 
 
 def mount_of(path: Path) -> Mount:
     """The file system that a path lies on; of a path that is not there, that of the nearest directory above it."""
-    real = os.path.realpath(path)
-    while not os.path.ismount(real) and real != os.path.dirname(real):  # noqa: PTH120 - a link is not followed twice
-        real = os.path.dirname(real)  # noqa: PTH120
-    if real == os.path.dirname(real) or _kind(real) in VOLATILE:  # noqa: PTH120
-        return Mount(real)
-    return Mount(real, _identity(real))
+    kinds = _mounted()
+    real = Path(os.path.realpath(path))
+    point = real
+    for point in (real, *real.parents):
+        if os.path.ismount(point) if kinds is None else str(point) in kinds:
+            break
+    if point == point.parent or (kinds or {}).get(str(point)) in VOLATILE:
+        return Mount(str(point))
+    return Mount(str(point), _identity(str(point)))
 
 
 def _identity(point: str) -> str:
@@ -45,13 +57,18 @@ def _identity(point: str) -> str:
         return ""
 
 
-def _kind(point: str) -> str:
-    """The type of the file system mounted at a point (Linux); empty where it cannot be told."""
+def _mounted() -> dict[str, str] | None:
+    """Mount points and the types of the file systems mounted there; None where the system has no such list."""
     try:
-        lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
-        return ""
-    escaped = point.replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011").replace("\n", "\\012")
-    # The last one covers those before.
-    kinds = [fields[2] for line in lines if len(fields := line.split(" ")) > 2 and fields[1] == escaped]
-    return kinds[-1] if kinds else ""
+        return None
+    found = {}
+    for line in lines:
+        _, _, rest = line.partition(" ")
+        point, _, rest = rest.partition(" ")
+        if "\\" in point:
+            point = _ESCAPE.sub(lambda match: chr(int(match[1], 8)), point)
+        # The last one covers those before.
+        found[point] = rest.partition(" ")[0]
+    return found

@@ -81,6 +81,8 @@ class CleanPlan(msgspec.Struct, frozen=True):
     """(environment, host) of those whose root files go, as the environments are gone"""
     forgotten: tuple[Path, ...] = ()
     """Environments that the user named as gone"""
+    unread_registries: tuple[str, ...] = ()
+    """Users whose lists of environments this user may not read"""
     directories: tuple[Path, ...] = ()
     """The cache directories that this is about"""
 

@@ -172,7 +172,14 @@ def unregister(registry: Path, prefix: Path) -> bool:
 
 def _is_there(path: Path) -> bool:
     """Whether an environment is at `path`, or may be: a disk that is not mounted now says nothing."""
-    return (path / "conda-meta" / "history").is_file() or not path.parent.is_dir()
+    try:
+        (path / "conda-meta" / "history").stat()
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        # An empty directory may be where the disk is mounted.
+        return not path.parent.is_dir() or not any(path.parent.iterdir())
+    except OSError:
+        return True
 
 
 def _rewrite(registry: Path, change: Callable[[tuple[Path, ...]], tuple[Path, ...]]) -> bool:
@@ -182,7 +189,7 @@ def _rewrite(registry: Path, change: Callable[[tuple[Path, ...]], tuple[Path, ..
             paths = read_registry(registry)
             changed = change(paths)
             if changed != paths or not registry.exists():
-                write_atomic(registry, b"".join(os.fsencode(path) + b"\n" for path in changed))
+                write_atomic(registry, b"".join(os.fsencode(path) + b"\n" for path in changed), sync=True)
     except (OSError, KaaError):
         return False
     return True

@@ -141,6 +141,9 @@ def plan_lines(plan: CleanPlan, request: CleanRequest, forget: Sequence[Path], *
     if plan.unknown:
         lines.append(unknown_sentence(plan.unknown, plan.kept, request, forget))
     if verbose:
+        if plan.unread_registries:
+            listed = ", ".join(plan.unread_registries)
+            lines.append(f"Environments of these users are only known as far as the cache knows them: {listed}.")
         lines += ["", "What stays:"] if plan.kept else []
         lines += table(
             ([kept.path.name, size_text(kept.size), "; ".join(kept.reasons)] for kept in plan.kept), indent="  "
@@ -192,6 +195,7 @@ def clean_json(plan: CleanPlan, request: CleanRequest, done: Cleaned | None, *, 
     document["total_size"] = plan.size
     document["kept"] = [{"path": str(one.path), "size": one.size, "reasons": list(one.reasons)} for one in plan.kept]
     document["unknown_environments"] = [{"path": one.path, "reason": one.reason} for one in plan.unknown]
+    document["unread_registries"] = list(plan.unread_registries)
     document["not_writable"] = [str(path) for path in plan.closed]
     if done is not None:
         document["freed"] = done.given_back
