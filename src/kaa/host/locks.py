@@ -1,37 +1,31 @@
-"""One writer at a time: advisory locks on files, released by the system when their holder ends, however it ends."""
+"""One writer at a time: advisory locks on files, which end with their holder, however it ends.
+
+Three ways are tried, in this order, until the file system accepts one: `flock`, record locks of `fcntl`, and a lease (a
+file that only one can make, with signs of life). All processes that work on a file system come to the same one.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kaa.errors import KaaError
+from kaa.host.leases import Lease, lease_of
+from kaa.host.lock_methods import SYSTEM_METHODS as SYSTEM_METHODS
+from kaa.host.lock_methods import LockMethod, Release
+from kaa.host.lock_notes import LockHolder as LockHolder
+from kaa.host.lock_notes import holder_in_kernel, holder_of_note, is_running, parse_note, this_host
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-
-class LockHolder:
-    """Who holds a lock, as its holder wrote it down; `since` is in seconds since the epoch."""
-
-    __slots__ = ("host", "process", "since")
-
-    def __init__(self, process: int, host: str, since: float) -> None:
-        self.process = process
-        self.host = host
-        self.since = since
-
-    def __str__(self) -> str:
-        clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"process {self.process} on {self.host}, since {clock}"
+METHODS: tuple[LockMethod, ...] = (*SYSTEM_METHODS, Lease())
+REFUSALS = frozenset(
+    {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EBADF, errno.ENOTTY}
+)
+"""Errors by which a file system says that it does not do this kind of lock."""
+TELL_AFTER = 30.0
+TELL_AT_LEAST = 300.0
 
 
 class LockTimeout(KaaError):
@@ -50,80 +44,94 @@ class LockTimeout(KaaError):
 
 
 def read_holder(path: Path) -> LockHolder | None:
-    """Who wrote itself down in a lock file, when that can be read."""
-    try:
-        content = importlib.import_module("json").loads(path.read_text())
-        return LockHolder(int(content["process"]), str(content["host"]), float(content["since"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    """Who holds the lock file `path`, when that can be told."""
+    for file in (lease_of(path), path):
+        try:
+            holder = holder_of_note(parse_note(file.read_bytes()))
+        except OSError:
+            continue
+        # What a process that was killed had written stays.
+        if holder is not None and (holder.host != this_host() or is_running(holder.process)):
+            return holder
+    return holder_in_kernel(path)
 
 
 @contextlib.contextmanager
 def file_lock(
     path: Path,
     *,
+    shared: bool = False,
     timeout: float = 600.0,
     waiting: Callable[[LockHolder | None], None] = lambda holder: None,
-    shared: bool = False,
+    fallback: Callable[[str], None] = lambda text: None,
+    poll: Callable[[], None] = lambda: None,
+    methods: Sequence[LockMethod] = METHODS,
+    tell_after: float = TELL_AFTER,
 ) -> Iterator[None]:
-    """Hold the lock file `path` (made when missing, mode by umask) for the length of a `with` block.
+    """Hold the lock file `path` for the length of a `with` block.
 
-    `waiting` is called once when somebody else holds it; after `timeout` seconds LockTimeout is raised. A process that
-    dies lets go at once: the lock belongs to the open file, and the file itself may stay. A `shared` lock keeps only
-    the others out; its file must be there, and is only read.
+    The file is made where it is missing, with a mode by the umask, but never for everybody to write; it may stay. That
+    of another user, which can only be read, is locked as well. `waiting` is called when somebody else holds it, at
+    once and again from time to time, first after `tell_after` seconds; `poll` before each further try: what it raises
+    ends the waiting. After `timeout` seconds LockTimeout is raised. `fallback` is told in words when the file system
+    refused the first of `methods`, and which is used instead.
+
+    A `shared` lock keeps only exclusive ones out. It needs a file that is there, to which it leaves no note, and one of
+    SYSTEM_METHODS: a lease cannot be shared, which is an OSError (ENOLCK).
     """
-    if shared:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    release = _acquire(path, shared, timeout, waiting, fallback, poll, list(methods), tell_after)
     try:
-        _acquire(descriptor, path, timeout, waiting, shared=shared)
-        if shared:
-            yield
-            return
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, _note().encode())
         yield
     finally:
-        os.close(descriptor)
-
-
-def _note() -> str:
-    """This process as JSON, made by hand: loading json takes longer than most locks are held."""
-    host = os.uname().nodename if sys.platform != "win32" else os.environ.get("COMPUTERNAME", "")
-    plain = "".join(letter for letter in host if letter.isalnum() or letter in "-._")
-    return f'{{"process": {os.getpid()}, "host": "{plain}", "since": {time.time()!r}}}'
+        release()
 
 
 def _acquire(
-    descriptor: int, path: Path, timeout: float, waiting: Callable[[LockHolder | None], None], *, shared: bool
-) -> None:
-    deadline = time.monotonic() + timeout
-    told = False
+    path: Path,
+    shared: bool,
+    timeout: float,
+    waiting: Callable[[LockHolder | None], None],
+    fallback: Callable[[str], None],
+    poll: Callable[[], None],
+    methods: list[LockMethod],
+    tell_after: float,
+) -> Release:
+    started = time.monotonic()
+    tell_at = started
     pause = 0.01
+    refusals: list[str] = []
     while True:
+        method = methods[0]
         try:
-            _try_lock(descriptor, shared=shared)
-            return
+            release = _take(method, path, shared)
         except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
+            if error.errno not in REFUSALS or len(methods) == 1:
                 raise
-        if not told:
-            told = True
+            refusals.append(f"{method.name} ({error.strerror or error})")
+            del methods[0]
+            continue
+        if release is not None:
+            if refusals:
+                fallback(f"the file system of {path.parent} refuses {' and '.join(refusals)}; using a {method.name}")
+            return release
+        now = time.monotonic()
+        if now >= tell_at:
             waiting(read_holder(path))
-        if time.monotonic() > deadline:
+            tell_at = now + tell_after
+            tell_after = min(tell_after * 2, TELL_AT_LEAST)
+        if now - started > timeout:
             raise LockTimeout(path, read_holder(path), timeout)
         time.sleep(pause)
         pause = min(pause * 1.5, 0.25)
+        poll()
 
 
-def _try_lock(descriptor: int, *, shared: bool) -> None:
-    """Lock an open file, or raise OSError (EAGAIN, EACCES) at once when another holds it."""
-    if sys.platform == "win32":
-        # A byte far behind the note: Windows locks bytes, and keeps others from reading them.
-        os.lseek(descriptor, 1 << 20, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+def _take(method: LockMethod, path: Path, shared: bool) -> Release | None:
+    try:
+        return method.take(path, shared=shared)
+    except FileNotFoundError:
+        if shared:
+            raise
+        # As well when what it was in was removed while this one waited.
+        path.parent.mkdir(mode=0o775, parents=True, exist_ok=True)
+        return method.take(path)

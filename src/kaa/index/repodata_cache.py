@@ -23,9 +23,10 @@ from pathlib import Path
 import msgspec
 
 from kaa.errors import KaaError
+from kaa.events import Note, Reporter
 from kaa.host.files import write_atomic
 from kaa.host.hashing import hash_file
-from kaa.host.locks import file_lock
+from kaa.host.locks import LockHolder, file_lock
 from kaa.index.subdir_index import FORMAT
 
 ALTERNATIVE_SECONDS = 7 * 24 * 3600.0
@@ -131,11 +132,16 @@ class CacheEntry:
                     path.unlink()
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, reporter: Reporter) -> Iterator[None]:
         """Be the only one to renew this entry."""
+
+        def tell(holder: LockHolder | None) -> None:
+            reporter(Note(f"waiting for the index of {self.url}, which {holder or 'another process'} is renewing"))
+
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            with file_lock(self.directory / f"{self.name}.lock"):
+            self.directory.mkdir(mode=0o775, parents=True, exist_ok=True)
+            lock = self.directory / f"{self.name}.lock"
+            with file_lock(lock, waiting=tell, fallback=lambda text: reporter(Note(text))):
                 yield
         except OSError as error:
             raise CacheNotWritable(self.directory, error.strerror or str(error)) from error

@@ -139,7 +139,7 @@ class ShardSource:
 
         With `remembered` it is not asked again within a week of saying that there are no shards.
         """
-        with self._entry.lock():
+        with self._entry.lock(self._report):
             state = self._entry.read_state()
             if state is None or not is_fresh(state, self._settings, time.time()):
                 if remembered and state is not None and _is_remembered(state):
@@ -151,7 +151,7 @@ class ShardSource:
 
     def refresh(self, seen: ShardTable) -> OpenedShards | NotOffered:
         """The shard index after the one that was handed out proved to be out of date; asks the channel."""
-        with self._entry.lock():
+        with self._entry.lock(self._report):
             found = self.find_opened()
             if found is not None and found.table.key != seen.key:
                 return found

@@ -146,7 +146,7 @@ def _write(path: Path, content: bytes) -> None:
     """As `kaa.host.files.write_atomic`, with half of its system calls: a first solve writes hundreds of these."""
     temporary = f"{path.parent}{os.sep}.{path.name[:16]}.{os.urandom(6).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o666)
+    descriptor = os.open(temporary, flags, 0o664)
     try:
         try:
             view = memoryview(content)

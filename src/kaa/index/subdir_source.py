@@ -148,7 +148,7 @@ class WholeSource:
         return _absent(state) if state.is_missing else self._builder.find(state.content)
 
     def open(self) -> Opened | Absent:
-        with self._entry.lock():
+        with self._entry.lock(self._builder.report):
             state = self._entry.read_state()
             if state is None or not is_fresh(state, self._settings, time.time()):
                 state = self._renew(state)
@@ -163,7 +163,7 @@ class WholeSource:
         return 0.0 if state is None or state.is_missing else state.checked
 
     def rebuild(self) -> Opened | Absent:
-        with self._entry.lock():
+        with self._entry.lock(self._builder.report):
             state = self._entry.read_state()
             if state is None or state.is_missing:
                 state = self._renew(None)
@@ -283,7 +283,7 @@ class LocalSource:
 
     def _build(self, *, anew: bool) -> Opened | Absent:
         """Make the index, `anew` or only when no other process has made it in the meantime."""
-        with self._entry.lock():
+        with self._entry.lock(self._builder.report):
             for _ in range(_ATTEMPTS):
                 document = self._find_document()
                 if document is None:

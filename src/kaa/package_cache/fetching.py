@@ -65,6 +65,7 @@ class Fetching(msgspec.Struct):
     check: Check
     bare: bool
     stage: str
+    _told: set[str] = msgspec.field(default_factory=set)
     _stop: threading.Event = msgspec.field(default_factory=threading.Event)
     _reporting: threading.Lock = msgspec.field(default_factory=threading.Lock)
     # More unpacking threads than processors only take turns with Python's one interpreter lock.
@@ -89,9 +90,12 @@ class Fetching(msgspec.Struct):
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
 
-    def _report(self, event: Event) -> None:
+    def _go_on(self) -> None:
         if self._stop.is_set():
             raise Stopped
+
+    def _report(self, event: Event) -> None:
+        self._go_on()
         with self._reporting:
             self.reporter(event)
 
@@ -116,11 +120,18 @@ class Fetching(msgspec.Struct):
         def waiting(holder: LockHolder | None) -> None:
             self._report(Note(f"waiting for {record.dist}, which {holder or 'another process'} is fetching"))
 
+        def fallback(text: str) -> None:
+            if text not in self._told:
+                self._told.add(text)
+                self._report(Note(text))
+
         private = ""
         lock = directory / LOCKS / f"{names_of(record)[0]}.lock"
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(file_lock(lock, timeout=LONGEST_WAIT, waiting=waiting))
+                stack.enter_context(
+                    file_lock(lock, timeout=LONGEST_WAIT, waiting=waiting, fallback=fallback, poll=self._go_on)
+                )
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise CannotWrite(directory, record.url, error.strerror or str(error)) from error

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import msgspec
 
-from kaa.host.locks import LockHolder, LockTimeout, file_lock, read_holder
+from kaa.host.locks import SYSTEM_METHODS, LockHolder, LockTimeout, file_lock, read_holder
 from kaa.models.record import PackageRecord
 from kaa.package_cache.cache import NoWritableCache, PackageCache
 
@@ -98,7 +98,7 @@ def _held_file(names: Path, text: str) -> Iterator[None]:
         stack.callback(_unlink, names)
         stack.callback(_unlink, _lock_of(names))
         try:
-            stack.enter_context(file_lock(_lock_of(names), timeout=0))
+            stack.enter_context(file_lock(_lock_of(names), timeout=0, methods=SYSTEM_METHODS))
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
@@ -144,7 +144,7 @@ def removing(directory: Path, *, timeout: float = 5.0) -> Iterator[Removing]:
     with contextlib.ExitStack() as stack:
         works = True
         try:
-            stack.enter_context(file_lock(gate, timeout=timeout))
+            stack.enter_context(file_lock(gate, timeout=timeout, methods=SYSTEM_METHODS))
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
@@ -216,7 +216,7 @@ def make_gate(directory: Path) -> Path:
     """The gate of a cache directory, made where it is missing, for all who may write to the directory."""
     gate = make_shared(directory, HOLDS) / GATE
     with contextlib.suppress(FileExistsError):
-        os.close(os.open(gate, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666))
+        os.close(os.open(gate, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o664))
     return gate
 
 

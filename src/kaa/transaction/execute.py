@@ -75,7 +75,12 @@ def execute(
     with (
         _failures(prefix),
         _made_directories(environment.conda_meta) as made,
-        file_lock(prefix / LOCK, timeout=options.lock_timeout, waiting=_tell_waiting(prefix, reporter)),
+        file_lock(
+            prefix / LOCK,
+            timeout=options.lock_timeout,
+            waiting=_tell_waiting(prefix, reporter),
+            fallback=lambda text: reporter(Note(text)),
+        ),
     ):
         outcome = recover(prefix)
         if outcome != "nothing":
