@@ -8,13 +8,13 @@ from pathlib import Path
 
 from kaa.api.session import Session
 from kaa.events import Note
-from kaa.host.files import write_atomic
+from kaa.host.files import current_umask
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.generations import FOUND, BrokenGeneration, generation_numbers, read_outline
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.state import read_variables, state_content
 from kaa.transaction.execute import LOCK
-from kaa.transaction.journal import Journal, recover
+from kaa.transaction.journal import STAGING, Journal, recover
 from kaa.transaction.recording import GenerationRecorder
 
 STATE = "conda-meta/state"
@@ -42,12 +42,13 @@ def change_variables(
         records = environment.records()
         recorder.before(records)
         content = state_content(environment, change(read_variables(environment)))
-        mode = _mode(environment.conda_meta / "state")
-        journal.set_aside([STATE])
-        if content is not None:
-            journal.will_create([STATE])
-            session.checkpoint(STATE)
-            write_atomic(environment.conda_meta / "state", content, mode=mode)
+        recorder.announce()
+        if content is None:
+            journal.set_aside([STATE])
+        else:
+            (journal.staging / "new" / "state").write_bytes(content)
+            (journal.staging / "new" / "state").chmod(_mode(environment.conda_meta / "state"))
+            journal.replace(journal.will_replace([STATE]), lambda path: f"{STAGING}/new/state")
         recorder.after(records, cause="variables", parent=_parent(prefix, since))
 
 
@@ -102,9 +103,9 @@ def _parent(prefix: Path, since: int | None) -> int | None:
     return None
 
 
-def _mode(path: Path) -> int | None:
-    """The mode of a file, if it is there."""
+def _mode(path: Path) -> int:
+    """The mode of a file, or that of a new one."""
     try:
         return path.stat().st_mode & 0o7777
     except OSError:
-        return None
+        return 0o666 & ~current_umask()

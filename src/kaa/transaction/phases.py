@@ -222,6 +222,7 @@ class Phases:
         if self._is_new:
             self._created_at = self.journal.will_replace([CREATED_AT])
         self.journal.will_append("conda-meta/history")
+        self.recorder.announce()
 
     def _unlink(self, prepared: Prepared, leaving: Sequence[Sequence[Move]]) -> None:
         with self._stage_of("Unlinking", len(prepared.unlink)):

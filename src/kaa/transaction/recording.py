@@ -48,6 +48,7 @@ class GenerationRecorder:
         self.history = History()
         self._look = EnvironmentLook(self.environment)
         self._latest: tuple[int, State | GenerationOutline | None] = (0, None)
+        self._directories: Sequence[str] | None = None
 
     def begin(self) -> None:
         """Read what was recorded so far."""
@@ -71,6 +72,12 @@ class GenerationRecorder:
         latest = self._latest[1]
         if latest is None or not differences(latest, state).is_empty:
             self._write(state, FOUND)
+
+    def announce(self) -> None:
+        """Announce to the journal what `after` may write, together with other things."""
+        missing = [] if (self.prefix / GENERATIONS).is_dir() else [GENERATIONS]
+        self._directories = self.journal.will_make_directories(missing)
+        self.journal.will_create([f"{GENERATIONS}/{self._latest[0] + 1}.json"])
 
     def after(
         self,
@@ -127,11 +134,15 @@ class GenerationRecorder:
             cause=cause,
             revision=len(self.history.revisions) - 1,
         )
-        self.journal.make_directories([GENERATIONS])
+        if self._directories is None:
+            self.announce()
+        self.journal.make_announced(self._directories or ())
+        self._directories = None
         # Written where a kill leaves nothing behind, then moved to its place.
         made = self.journal.staging / "new" / f"generation-{number}"
         write_atomic(made, encode_generation(generation), mode=self._mode())
-        self.journal.move([(made.relative_to(self.prefix).as_posix(), f"{GENERATIONS}/{number}.json")])
+        self.journal.checkpoint(f"{GENERATIONS}/{number}.json")
+        made.rename(self.prefix / GENERATIONS / f"{number}.json")
         self._latest = (number, state)
         return number
 
