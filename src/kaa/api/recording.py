@@ -12,7 +12,7 @@ from kaa.host.files import current_umask
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.generations import FOUND, BrokenGeneration, generation_numbers, read_outline
 from kaa.prefix.prefix import Prefix
-from kaa.prefix.state import read_variables, state_content
+from kaa.prefix.state import check_not_frozen, read_variables, state_content
 from kaa.transaction.execute import LOCK
 from kaa.transaction.journal import STAGING, Journal, recover
 from kaa.transaction.recording import GenerationRecorder
@@ -38,6 +38,8 @@ def change_variables(
     With `since`, taking this back takes back all that came after that generation.
     """
     environment = Prefix(prefix)
+    if session.config.protect_frozen_envs:
+        check_not_frozen(environment)
     with _recorder(session, prefix, command) as (journal, recorder):
         records = environment.records()
         recorder.before(records)

@@ -39,18 +39,23 @@ def plan_environment_removal(session: Session, prefix: Path, *, command: str = "
     """What removing an environment means; raises NotAnEnvironment, EnvironmentInUse."""
     prefix = absolute_location(prefix, session.cwd)
     environment = open_prefix(prefix)
+    check_not_base(session, prefix)
     # A link to an environment is that environment.
     target = prefix.resolve()
-    if target == session.config.root_prefix.resolve():
-        raise EnvironmentInUse(
-            prefix, "it is the base environment", "remove single packages from it with `kaa remove -n base …`"
-        )
     active = session.environ.get("CONDA_PREFIX")
     if active and Path(active).resolve() == target:
         raise EnvironmentInUse(prefix, "it is active in this shell", "leave it first with `kaa deactivate`")
     records = environment.records()
     transaction = plan_transaction(prefix, session.subdir, records, (), command=command)
     return RemovalPlan(transaction, _foreign_files(environment))
+
+
+def check_not_base(session: Session, prefix: Path) -> None:
+    """Raise EnvironmentInUse for the base environment, which is neither removed nor emptied."""
+    if prefix.resolve() == session.config.root_prefix.resolve():
+        raise EnvironmentInUse(
+            prefix, "it is the base environment", "remove single packages from it with `kaa remove -n base …`"
+        )
 
 
 def remove_environment(session: Session, plan: RemovalPlan) -> None:

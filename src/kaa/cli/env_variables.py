@@ -6,7 +6,7 @@ import argparse
 
 from kaa.api.recording import change_variables
 from kaa.api.session import Session
-from kaa.cli.arguments import add_output, add_target
+from kaa.cli.arguments import add_frozen, add_output, add_target
 from kaa.cli.changing import command_line
 from kaa.cli.configuring import ArgumentsMissing, existing_target
 from kaa.cli.output import print_json
@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     unsetting.add_argument("names", nargs="+", metavar="NAME")
     for verb, perform in ((listing, show), (setting, set_variables), (unsetting, unset_variables)):
         add_target(verb)
+        if verb is not listing:
+            add_frozen(verb)
         add_output(verb)
         verb.set_defaults(perform=perform)
 

@@ -13,13 +13,14 @@ from kaa.api.session import Session
 from kaa.cli.prompt import confirm
 from kaa.host.files import remove_tree
 from kaa.prefix.prefix import Prefix
+from kaa.prefix.state import check_not_frozen
 from kaa.transaction.plan import Transaction
 
 
 def is_replacement(session: Session, prefix: Path) -> bool:
     """Whether an environment is there already, and the user agrees to lose it.
 
-    Raises Declined if not, and EnvironmentExists for the base, the active one, and one behind a link.
+    Raises Declined if not, EnvironmentExists for the base, the active one and one behind a link, EnvironmentFrozen.
     """
     if not Prefix(prefix).is_environment():
         return False
@@ -28,6 +29,8 @@ def is_replacement(session: Session, prefix: Path) -> bool:
     # A link would be moved aside, and what it leads to would stay: such an environment is not replaced either.
     if prefix.is_symlink() or prefix.resolve() in [path.resolve() for path in kept]:
         raise EnvironmentExists(prefix)
+    if session.config.protect_frozen_envs:
+        check_not_frozen(Prefix(prefix))
     if not (session.config.json or session.config.quiet):
         present = f"There is an environment at {prefix} already, with {len(Prefix(prefix).records())} packages."
         settled = session.config.dry_run or session.config.always_yes

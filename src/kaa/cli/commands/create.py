@@ -15,6 +15,7 @@ from kaa.api.session import Session
 from kaa.cli.arguments import (
     add_channels,
     add_files,
+    add_frozen,
     add_linking,
     add_network,
     add_output,
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_channels(parser)
     add_solving(parser)
     add_linking(parser)
+    add_frozen(parser)
     add_prompts(parser)
     add_network(parser)
     add_output(parser)

@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     creating.add_argument("--no-default-packages", action="store_true", help="leave create_default_packages out")
     ignored(creating, "--prune")
     _add_change(creating)
+    add_frozen(creating)
     creating.set_defaults(perform=env_files.create_from_file)
 
     updating = words.add_parser("update", help="bring an environment to what a file says", allow_abbrev=False)

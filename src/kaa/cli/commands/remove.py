@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kaa.api.environments import NothingRequested, plan_remove
 from kaa.api.listing import read_environment
-from kaa.api.removal import plan_environment_removal, remove_environment
+from kaa.api.removal import check_not_base, plan_environment_removal, remove_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import (
     add_channels,
@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         return remove_whole(session, prefix, options.command)
     names = list(arguments.specs)
     if arguments.all:
+        check_not_base(session, prefix)
         names = [record.name for record in read_environment(session, prefix).records]
     if not names:
         raise NothingRequested("remove")
