@@ -111,12 +111,12 @@ RLE_BLOCK = 1 << 17
 """A block of zstd that repeats one byte may stand for this many."""
 
 
-def zeros_in_zstd(size: int) -> bytes:
-    """A zstd frame of zero bytes, written by hand: four bytes for every 128 KiB."""
+def zeros_in_zstd(size: int, byte: bytes = b"\0") -> bytes:
+    """A zstd frame of one byte only, written by hand: four bytes for every 128 KiB."""
     frame = b"\x28\xb5\x2f\xfd" + b"\x00" + b"\x38"
     count = size // RLE_BLOCK
-    block = (RLE_BLOCK << 3 | 1 << 1).to_bytes(3, "little") + b"\0"
-    last = (RLE_BLOCK << 3 | 1 << 1 | 1).to_bytes(3, "little") + b"\0"
+    block = (RLE_BLOCK << 3 | 1 << 1).to_bytes(3, "little") + byte
+    last = (RLE_BLOCK << 3 | 1 << 1 | 1).to_bytes(3, "little") + byte
     return frame + block * (count - 1) + last
 
 

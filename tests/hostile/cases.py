@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hostile import archives, packages
+from tests.hostile import archives, channels, packages
 from tests.hostile.world import Cases
 
-CASES: Cases = {**archives.CASES, **packages.CASES}
+CASES: Cases = {**archives.CASES, **packages.CASES, **channels.CASES}

@@ -15,6 +15,8 @@ from typing import Any, TextIO
 
 from kaa.errors import KaaError
 
+LONGEST_LINE = 2000
+"""Of an error as it is shown to people; programs get all of it."""
 FORMER_NAMES = {"PackagesNotFoundInChannelsError": "PackagesNotFoundError"}
 """Names that conda gave up and clients still look for in the text."""
 
@@ -107,7 +109,15 @@ def report_error(error: KaaError, *, as_json: bool, words: Sequence[str] = ()) -
     if as_json:
         print_json(error_json(error, words), sys.stdout if error.exit_code else sys.stderr)
     else:
-        print(f"\n{error_text(error, words)}\n", file=sys.stderr)
+        lines = [_shortened(line) for line in error_text(error, words).split("\n")]
+        print("", *lines, "", sep="\n", file=sys.stderr)
+
+
+def _shortened(line: str) -> str:
+    """A line that no text from elsewhere makes so long that nobody finds the rest of the message."""
+    if len(line) <= LONGEST_LINE:
+        return line
+    return f"{line[:LONGEST_LINE]}… and {len(line) - LONGEST_LINE} characters more"
 
 
 def report_interrupt(interrupt: KeyboardInterrupt, *, as_json: bool) -> None:

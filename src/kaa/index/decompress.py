@@ -25,6 +25,9 @@ else:
 
 LARGEST = 4 << 30
 """No document may unpack to more than this."""
+LEAST_LIMIT = 256 << 20
+LARGEST_RATIO = 60
+"""A document may unpack to 256 MiB, or to 60 times its size if that is more; repodata is 5 to 12 times as large."""
 MAX_WINDOW_LOG = 28
 _BLOCK = 1 << 22
 _HUGE = 1 << 23
@@ -37,8 +40,9 @@ class _Stream(Protocol):
 
 def read_document(path: Path, source: str, *, largest: int = LARGEST) -> Buffer:
     """The document in the file `path`, unpacked; `source` is its name for messages. Raises RepodataInvalid."""
+    size = path.stat().st_size
     with path.open("rb") as stream:
-        return _unpack(stream, path.stat().st_size, source, largest)
+        return _unpack(stream, size, source, min(largest, max(LEAST_LIMIT, LARGEST_RATIO * size)))
 
 
 def unpack(content: bytes, source: str, *, largest: int) -> Buffer:

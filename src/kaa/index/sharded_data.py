@@ -14,6 +14,7 @@ from kaa.index.shard_source import NotOffered, OpenedShards
 from kaa.index.subdir_data import SubdirData
 from kaa.index.subdir_index import DamagedIndex
 from kaa.index.subdir_source import Absent, SubdirSource
+from kaa.models.artifact import LONGEST_FILE_NAME
 from kaa.models.channel import Channel
 from kaa.models.record import RepoDataRecord
 from kaa.models.repodata import (
@@ -211,6 +212,9 @@ class ShardedData:
             record = decode(packed, file_name)
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, OverflowError, RecursionError) as error:
             self._note(file_name, str(error))
+            return None
+        if len(file_name) > LONGEST_FILE_NAME:
+            self._note(f"{file_name[:40]}…", f"its file name has more than {LONGEST_FILE_NAME} characters")
             return None
         if record.name != name or file_name not in (f"{record.dist}.conda", f"{record.dist}.tar.bz2"):
             self._note(file_name, f"the record is of {record.dist!a}, in the shard of {name}")

@@ -11,6 +11,7 @@ from kaa.events import Note, Reporter
 from kaa.index.kept_columns import NameColumns
 from kaa.index.subdir_index import DamagedIndex, Directory
 from kaa.index.subdir_source import Absent, Opened, SubdirSource
+from kaa.models.artifact import LONGEST_FILE_NAME
 from kaa.models.channel import Channel
 from kaa.models.record import RepoDataRecord
 from kaa.models.repodata import Buffer, ChannelRelations, RepodataInvalid, decode_record, packages_url
@@ -146,6 +147,9 @@ class SubdirData:
             record = decode_record(text, self.channel.base_url, self.subdir, file_name, f"{self._packages}/{file_name}")
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, OverflowError, RecursionError) as error:
             self._note(file_name, str(error))
+            return None
+        if len(file_name) > LONGEST_FILE_NAME:
+            self._note(f"{file_name[:40]}…", f"its file name has more than {LONGEST_FILE_NAME} characters")
             return None
         if record.name != name or file_name not in (f"{record.dist}.conda", f"{record.dist}.tar.bz2"):
             self._note(file_name, f"the record is of {record.dist!a}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kaa.models.record import PackageRecord
+from kaa.models.record import PackageRecord, Size
 
 DEFAULT_PLACEHOLDER = "/opt/anaconda1" + "anaconda2" + "anaconda3"
 """The prefix that old packages carry where has_prefix does not name one (in parts: it must not be replaced here)."""
@@ -21,7 +21,7 @@ class PathEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prefix_placeholder: str | None = None
     no_link: bool = False
     sha256: str | None = None
-    size_in_bytes: int | None = None
+    size_in_bytes: Size = None
 
 
 class PathsJson(msgspec.Struct, frozen=True, kw_only=True):

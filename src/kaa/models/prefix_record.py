@@ -6,7 +6,7 @@ import enum
 
 import msgspec
 
-from kaa.models.record import RepoDataRecord
+from kaa.models.record import RepoDataRecord, Size
 
 
 class LinkType(enum.IntEnum):
@@ -40,7 +40,7 @@ class InstalledPath(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     no_link: bool = False
     sha256: str | None = None
     sha256_in_prefix: str | None = None
-    size_in_bytes: int | None = None
+    size_in_bytes: Size = None
     inode_paths: tuple[str, ...] = ()
     original_path: str | None = None
     """Where a file belongs that was set aside because another package brings the same; `path` is where it lies."""

@@ -11,10 +11,13 @@ text are accepted, and normalised once, when a record is made.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 from msgspec.structs import force_setattr
+
+_IN_64_BITS = msgspec.Meta(ge=-(1 << 62), le=1 << 62)
+"""Larger numbers mean nothing, and cannot be written into a column or a file."""
 
 if TYPE_CHECKING:
     # What a record holds once made; what it accepts is below.
@@ -23,13 +26,15 @@ if TYPE_CHECKING:
     NoArch: TypeAlias = str | None
     Milliseconds: TypeAlias = int | None
     Count: TypeAlias = int
+    Size: TypeAlias = int | None
     Groups: TypeAlias = dict[str, tuple[str, ...]]
 else:
     Strings = tuple[str, ...] | None
     Text = str | tuple[str, ...] | None
     NoArch = str | bool | None
-    Milliseconds = int | float | None
-    Count = int | None
+    Milliseconds = Annotated[int, _IN_64_BITS] | Annotated[float, _IN_64_BITS] | None
+    Count = Annotated[int, _IN_64_BITS] | None
+    Size = Annotated[int, _IN_64_BITS] | None
     Groups = dict[str, tuple[str, ...]] | None
 
 LAST_SECOND = 253402300799
@@ -55,9 +60,9 @@ class PackageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     license_family: str | None = None
     md5: str | None = None
     sha256: str | None = None
-    size: int | None = None
+    size: Size = None
     legacy_bz2_md5: str | None = None
-    legacy_bz2_size: int | None = None
+    legacy_bz2_size: Size = None
     arch: str | None = None
     platform: str | None = None
     python_site_packages_path: str | None = None

@@ -29,6 +29,8 @@ READABLE_REVISIONS = frozenset({"v3"})
 EXTENSIONS = ("conda", "tar.bz2")
 """The archive formats whose records can be used, the preferred one first."""
 
+_NOT_IN_ADDRESSES = Pattern(r"[\x00-\x20\x7f-\xa0]")
+_SHOWN = 200
 _SHA256 = Pattern(r"[0-9a-f]{64}")
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -190,6 +192,9 @@ def _resolve(subdir_url: str, reference: str | None, key: str) -> str:
     """A reference of a document in a subdir as an absolute address without credentials."""
     if not reference:
         return subdir_url
+    if _NOT_IN_ADDRESSES.search(reference):
+        # Readers of addresses leave such characters out, each one others: what is checked would not be what is used.
+        raise RepodataInvalid(subdir_url, f"its {key} is {reference[:_SHOWN]!a}, which is no address")
     scheme, _, rest = subdir_url.partition("://")
     authority, _, path = rest.partition("/")
     if urlsplit(reference).scheme and "://" in reference:
