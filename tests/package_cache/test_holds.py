@@ -75,6 +75,7 @@ NAMES = [
     ("a.b-1-0-1a2b3c4d.tar.bz2", True),
     ("a.b-1-0.conda.partial", True),
     (".a.b-1-0.12345678.kaa~", True),
+    ("..a.b-1-0.12345678.kaa~.23456789.kaa~", True),
     ("a.b-1-01", False),
     ("a.b-1", False),
     ("a", False),

@@ -18,6 +18,7 @@ from kaa.package_cache.needs import Needs
 from kaa.package_cache.removing import Cleaned, execute_clean
 from kaa.package_cache.roots import remove_root, root_file, write_root
 from kaa.prefix.environments import absolute_location, registry_file, unregister
+from kaa.prefix.presence import find_presence
 
 
 def plan_clean(session: Session, request: CleanRequest, *, forget: Sequence[Path] = ()) -> CleanPlan:
@@ -50,8 +51,10 @@ def clean(session: Session, plan: CleanPlan, *, checkpoint: Callable[[str], None
     done = execute_clean(plan, session.reporter, checkpoint=step)
     for prefix, host in plan.gone:
         remove_root(session.package_cache.directories, prefix, hosts=[host])
-    for prefix in plan.forgotten:
-        unregister(registry_file(session.home), prefix)
+    # Without its root file nobody would know that it is gone for good.
+    for prefix in {*plan.forgotten, *(prefix for prefix, _ in plan.gone)}:
+        if find_presence(prefix).state != "here":
+            unregister(registry_file(session.home), prefix)
     return msgspec.structs.replace(done, stayed=(*kept, *done.stayed))
 
 

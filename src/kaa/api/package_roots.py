@@ -93,8 +93,9 @@ class _Environment(msgspec.Struct):
         for root in self.roots:
             is_here = root.host == host_name()
             if (is_here and presence.state == "gone") or (is_here and inode and root.inode != inode):
-                # Deleted, or another environment has taken its place.
-                found.gone.append((self.path, root.host))
+                # Deleted, or another environment has taken its place. While others list it, the file tells that.
+                if not self.owners or presence.state == "here":
+                    found.gone.append((self.path, root.host))
             elif not (is_read and root.inode == inode):
                 self._add_root(found.needs, root, presence, is_here=is_here)
                 is_told = True

@@ -52,7 +52,7 @@ class Hold(msgspec.Struct, frozen=True):
         """Whether a package directory of that name is held, or a file or directory made on the way to it."""
         if EVERYTHING in self.names:
             return True
-        name = name.removeprefix(".")
+        name = name.lstrip(".")
         # What belongs to a package is called by its name, with something behind a dot or a dash.
         stems = (name[: match.start()] for match in re.finditer(r"[.-]|\Z", name))
         return any(stem in self.names for stem in stems)

@@ -115,8 +115,8 @@ class _Cleaning:
             try:
                 with removing(directory, timeout=self.patience) as gate:
                     taken = self._take_turn(directory, waiting, gate)
-            except LockTimeout:
-                reason = "a user who cannot write there is working with it"
+            except LockTimeout as error:
+                reason = f"{error.holder}, of a user who cannot write there, is working with it"
                 self._stay(waiting, f"everything in {directory} stays: {reason}", reason)
                 return
             except OSError as error:
@@ -258,7 +258,7 @@ def _not_in_work(directory: Path, path: Path) -> Iterator[None]:
     if path.parent.name == LOCKS:
         locks = [path]
     else:
-        name = path.name.removeprefix(".")
+        name = path.name.lstrip(".")
         # A package's files are called by its name, with something behind a dot or a dash.
         stems = [name, *(name[: match.start()] for match in re.finditer(r"[.-]", name))]
         locks = [directory / LOCKS / f"{stem}.lock" for stem in stems if stem]
