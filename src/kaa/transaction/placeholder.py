@@ -12,7 +12,7 @@ b'#!/usr/bin/env perl\\n'
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kaa.errors import KaaError
 from kaa.models.subdir import is_windows, operating_system
@@ -133,13 +133,23 @@ def replace_binary(data: bytes, placeholder: bytes, prefix: bytes) -> bytes:
     return b"".join(parts)
 
 
-def iter_originals(data: bytes, placeholder: bytes, prefix: bytes, subdir: str, *, binary: bool) -> Iterator[bytes]:
+def iter_originals(
+    data: bytes,
+    placeholder: bytes,
+    prefix: bytes,
+    subdir: str,
+    *,
+    binary: bool,
+    put_back: Callable[[bytes], bytes] | None = None,
+) -> Iterator[bytes]:
     """What `data` may have been before `placeholder` became `prefix` in it: the inverse of `replaced`.
 
     Not all of it can be known from `data` alone, so there may be several answers; the hash of the original decides.
+    `put_back` puts the placeholder into a text in another way than everywhere.
     """
     if not binary:
-        yield from _text_originals(data, placeholder, prefix, subdir)
+        everywhere = put_back or (lambda text: text.replace(prefix, placeholder))
+        yield from _text_originals(data, placeholder, prefix, subdir, everywhere)
     elif is_windows(subdir):
         yield data
     elif (original := restore_binary(data, placeholder, prefix)) is not None:
@@ -173,19 +183,22 @@ def restore_binary(data: bytes, placeholder: bytes, prefix: bytes) -> bytes | No
     return b"".join(parts)
 
 
-def _text_originals(data: bytes, placeholder: bytes, prefix: bytes, subdir: str) -> Iterator[bytes]:
+def _text_originals(
+    data: bytes, placeholder: bytes, prefix: bytes, subdir: str, put_back: Callable[[bytes], bytes]
+) -> Iterator[bytes]:
     if is_windows(subdir):
         yield data.replace(prefix.replace(b"\\", b"/"), placeholder)
         return
-    yield data.replace(prefix, placeholder)
+    yield put_back(data)
     if (trampoline := parse_trampoline(data)) is not None:
         program, options, end = trampoline
-        command = (program + b" " + options if options else program).replace(prefix, placeholder)
-        rest = data[end:].replace(prefix, placeholder)
-        yield b"#!" + command + rest
-        yield b"#! " + command + rest
+        if program.startswith(prefix):
+            program = placeholder + program[len(prefix) :]
+        command = program + b" " + put_back(options) if options else program
     elif (match := _BY_ENV.match(data)) is not None:
-        command = placeholder + b"/bin/" + match[1] + match[2]
-        rest = data[match.end() :].replace(prefix, placeholder)
-        yield b"#!" + command + rest
-        yield b"#! " + command + rest
+        command, end = placeholder + b"/bin/" + match[1] + put_back(match[2]), match.end()
+    else:
+        return
+    rest = put_back(data[end:])
+    yield b"#!" + command + rest
+    yield b"#! " + command + rest

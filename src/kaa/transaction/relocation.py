@@ -54,14 +54,22 @@ def moved_content(
     `sha256` is that of the file in the package. The second value says whether `data` is what linking had made of that
     file: then the answer is what linking makes of it at the new path. Raises ValueError when there is no room.
     """
-    if sha256:
-        for old in change.old:
-            for original in iter_originals(data, placeholder, old, change.subdir, binary=binary):
-                if hashlib.sha256(original).hexdigest() == sha256:
-                    return replaced(original, placeholder, change.new, change.subdir, binary=binary), True
+    for original in _originals(data, change, placeholder, binary=binary) if sha256 else ():
+        if hashlib.sha256(original).hexdigest() == sha256:
+            return replaced(original, placeholder, change.new, change.subdir, binary=binary), True
     if binary:
         return moved_binary(data, change, room=len(placeholder)), False
     return moved_text(data, change), False
+
+
+def _originals(data: bytes, change: PathChange, placeholder: bytes, *, binary: bool) -> Iterator[bytes]:
+    """What the package may hold: the old path put back everywhere, or where it stands as a whole path."""
+    for old in change.old:
+        yield from iter_originals(data, placeholder, old, change.subdir, binary=binary)
+        if not binary:
+            back = PathChange((old,), placeholder, change.subdir)
+            put_back = functools.partial(_replaced, change=back, spellings=False)
+            yield from iter_originals(data, placeholder, old, change.subdir, binary=False, put_back=put_back)
 
 
 # -- text -------------------------------------------------------------------------------------------------------------

@@ -27,9 +27,11 @@ from kaa.transaction.relocation import NoRoom, PathChange, mentions, moved_binar
 from kaa.transaction.relocation_plan import SHOWN_MENTIONS, CannotRelocate, Distribution, How, Item, Kind
 
 CONDA_META = "conda-meta/"
+CONFIGURATION = (".condarc", "condarc", "condarc.d")
+"""The configuration of an environment, at its top."""
 OWN_MARK = ".kaa-"
 """What kaa keeps in conda-meta for the moment begins with this."""
-OF_THE_ROOT = ("pkgs", "envs", "condabin", ".condarc", "condarc", "condarc.d")
+OF_THE_ROOT = ("pkgs", "envs", "condabin", *CONFIGURATION)
 """What lies in the root prefix without being a part of the environment `base`."""
 TEXT_LIMIT = 4 << 20
 PROGRAM_LIMIT = 64 << 20
@@ -96,10 +98,12 @@ class Surveyor:
                 self._look_at_own(path, state)
             elif stat.S_ISLNK(state.st_mode):
                 self._add_unless_users(path, How.LINK, state)
-            elif stat.S_ISREG(state.st_mode):
-                self._look_at_file(path, state)
-            else:
+            elif not stat.S_ISREG(state.st_mode):
                 self._add_unless_users(path, How.SPECIAL, state)
+            elif path.partition("/")[0] in CONFIGURATION:
+                self._add(path, self._as_it_is(state, None), state)
+            else:
+                self._look_at_file(path, state)
         self._drop_bytecode()
         found.directories = self._wanted(directories)
         return found
