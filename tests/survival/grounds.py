@@ -339,7 +339,11 @@ def cache_problems(cache: Path) -> list[str]:
 
 def package_problems(package: Path) -> Iterator[str]:
     """Where an unpacked package differs from its own paths.json."""
-    paths: list[dict[str, Any]] = json.loads((package / "info" / "paths.json").read_text())["paths"]
+    try:
+        paths: list[dict[str, Any]] = json.loads((package / "info" / "paths.json").read_text())["paths"]
+    except ValueError:
+        yield "paths.json is damaged"
+        return
     for entry in paths:
         path = package / entry["_path"]
         if entry["path_type"] == "softlink":

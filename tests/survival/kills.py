@@ -27,6 +27,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +49,7 @@ from tests.survival.grounds import (
     watchdog,
 )
 from tests.survival.power import UnsyncedData
-from tests.survival.scenes import FOLLOWING, SCENES, STATES, build_channel
+from tests.survival.scenes import FOLLOWING, SCENES, STATES, build_channel, build_real_channel
 from tests.survival.tracing import GO, KILL, SHORT, Call, trace, why_no_tracing
 
 WAYS = ("seam", "alone", "call", "short", "power", "time", "error", "errors")
@@ -59,6 +60,7 @@ OFFLINE = {"CONDA_OFFLINE": "true"}
 NEWS = ("create", "install", "update", "remove")
 """Commands that take channels."""
 MOST_PROBLEMS = 20
+REAL = "real-"
 
 
 @dataclass
@@ -99,7 +101,7 @@ class Killing:
         self.scene = SCENES[name]
         self.random = random.Random(f"{name} {seed}")
         self.report = Report(name, seed)
-        self.url = url
+        self.url = f"{url}/real" if name.startswith(REAL) else url
         self.requests = requests
         self.variables: dict[str, str] = {}
         self.writes: list[int] = []
@@ -174,7 +176,8 @@ class Killing:
                     importlib.import_module(name)
 
     def words(self, words: Sequence[str]) -> list[str]:
-        """A command line, with the channel where it takes one."""
+        """A command line, with the channel where it takes one, and the folder of environments for ENVS."""
+        words = [word.replace("ENVS", str(self.ground.environments)) for word in words]
         takes = words[0] in NEWS and "--clone" not in words
         return [*words, *(("--override-channels", "-c", self.url) if takes else ())]
 
@@ -265,6 +268,9 @@ class Killing:
     def after(self, point: Point) -> str:
         """Let a command follow, and look; gives what is wrong."""
         name = self.random.choice(self.scene.following)
+        if point.way == "power" and self.scene.network:
+            # What was just unpacked may be damaged in the cache; that is seen when it is wanted.
+            name = "again"
         unfinished = self.unfinished()
         self.report.interrupted += bool(unfinished)
         problems = [self.reader(path) for path in unfinished[:1]]
@@ -272,7 +278,7 @@ class Killing:
         with watchdog(f"{name} after {self.report.scene} at {point}"):
             if name == "recover":
                 for words in self.scene.recover:
-                    if self.ground.run(words, OFFLINE).code == 0:
+                    if self.ground.run(self.words(words), OFFLINE).code == 0:
                         break
                 problems.append(self.compare(name, self.look(), self.old_exactly, self.new))
             else:
@@ -319,6 +325,15 @@ class Killing:
             result = self.ground.run(("verify", "-p", str(environment)), OFFLINE)
             if result.code and not self.is_damaged(environment):
                 yield f"verify of {environment.name}: {result.text}"
+            if self.scene.works:
+                done = subprocess.run(
+                    ["/usr/bin/env", "-i", str(environment / "bin" / "python"), "-I", "-c", self.scene.works],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                if done.returncode:
+                    yield f"{environment.name} does not work: {done.stderr}"
 
     def is_damaged(self, environment: Path) -> bool:
         """Whether the scene is about an environment that is damaged, and still is."""
@@ -370,9 +385,11 @@ def kill_in(folder: Path, scenes: Sequence[str], counts: dict[str, int], seed: i
     if skipped:
         counts = {way: count for way, count in counts.items() if way not in TRACED}
     # In memory where that is possible: faster, and gone with this process whatever happens.
-    enter_own_mounts() or mount_tmpfs(folder, "size=1g")
+    enter_own_mounts() or mount_tmpfs(folder, "size=4g")
     ground = Ground(folder)
     build_channel(ground)
+    if any(scene.startswith(REAL) for scene in scenes):
+        build_real_channel(ground)
     reports = []
     with served_elsewhere(ground.channel) as server:
         for scene in scenes:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 
 from tests.channels import ChannelBuilder, File, Package, Symlink
@@ -119,9 +120,20 @@ def build_channel(ground: Ground, interpreter: str = sys.executable) -> None:
     channel.write()
 
 
-def has_real_packages() -> bool:
-    """Whether packages as their builders made them are here."""
-    return any(REAL.glob("ripgrep*.conda"))
+def build_real_channel(ground: Ground) -> None:
+    """Write a channel of the python that runs the tests, its pip, and a package of Python: some thousands of files."""
+    from kaa.channels.bundled_pip import package_pip, wheel_of_installed
+    from kaa.channels.index import index_channel
+    from kaa.channels.python import package_python
+    from kaa.channels.wheel import package_wheel
+
+    folder = ground.channel / "real"
+    packaged = package_python(Path(sys.executable), folder, level=1)
+    package_pip(packaged.interpreter, folder, subdir="linux-64", level=1)
+    information = Path(str(distribution("packaging").locate_file("")))
+    wheel = wheel_of_installed(next(information.glob("packaging-*.dist-info")), ("packaging",), ground.folder)
+    package_wheel(wheel, folder, subdir="linux-64", level=1)
+    index_channel(folder, workers=1)
 
 
 FIRST = ("plain=1", "prefixed=1", "left", "pure=1", "python")
@@ -168,6 +180,8 @@ STATES: dict[str, tuple[str | None, tuple[Step, ...]]] = {
     "second": ("first", (("install", "-y", "-n", "demo", *SECOND),)),
     "by hand": ("second", (pip_by_hand,)),
     "damaged": ("first", (damage,)),
+    "real cached": ("nothing", (("create", "-y", "-n", "demo", "--download-only", "python", "pip", "packaging"),)),
+    "real": ("real cached", (("create", "-y", "-n", "demo", "python", "packaging"),)),
 }
 
 
@@ -180,6 +194,8 @@ class Scene:
     recover: tuple[tuple[str, ...], ...] = (("recover", "-n", "demo"),)
     """Commands that only finish or take back, tried until one succeeds; when none does there was nothing to do."""
     network: bool = False
+    works: str = ""
+    """A program that must then work in every environment, for the python there."""
     following: tuple[str, ...] = ("recover", "recover", "again", "install", "create")
     """What may come next: `recover`, the same command `again`, or one of FOLLOWING."""
 
@@ -187,6 +203,8 @@ class Scene:
 def change(verb: str, *words: str) -> tuple[str, ...]:
     return (verb, "-y", "-n", "demo", *words)
 
+
+IMPORTS = "import packaging.version, ssl, sqlite3, json; print(packaging.version.Version('1.0'))"
 
 SCENES: dict[str, Scene] = {
     "create": Scene("cached", change("create", *FIRST, "scripted=1")),
@@ -209,9 +227,22 @@ SCENES: dict[str, Scene] = {
     "clone": Scene(
         "by hand",
         ("create", "-y", "-n", "other", "--clone", "demo"),
-        recover=(("recover", "-n", "other"),),
+        recover=(("recover", "-p", "ENVS/other"),),
+        # What comes next is about the copy; nothing is done to the one that it is made of.
+        following=("recover", "again"),
     ),
     "repair": Scene("damaged", ("repair", "-y", "-n", "demo")),
+    "real-create": Scene(
+        "real cached", change("create", "python", "packaging"), following=("recover", "again"), works=IMPORTS
+    ),
+    "real-install": Scene("real", change("install", "pip"), following=("recover", "again"), works=IMPORTS),
+    "real-rename": Scene(
+        "real",
+        ("rename", "-y", "-n", "demo", "other"),
+        recover=(("recover", "-n", "demo"), ("recover", "-n", "other")),
+        following=("recover", "again"),
+        works=IMPORTS,
+    ),
     "clean": Scene("second", ("clean", "-y", "--all"), following=("again",)),
 }
 
