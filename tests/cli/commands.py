@@ -60,14 +60,19 @@ class Kaa:
         return answer
 
     def tree(self, path: Path) -> dict[str, str]:
-        """Every path below a directory with its kind and content, to compare before with after."""
-        found = {}
-        for child in sorted(path.rglob("*")):
-            name = child.relative_to(path).as_posix()
-            if child.is_symlink():
-                found[name] = f"-> {child.readlink()}"
-            elif child.is_dir():
-                found[name] = "directory"
-            else:
-                found[name] = f"{child.stat().st_mode & 0o777:o} {child.read_bytes().hex()[:4000]}"
-        return found
+        """What `tree_of` sees."""
+        return tree_of(path)
+
+
+def tree_of(path: Path) -> dict[str, str]:
+    """Every path below a directory with its kind and content, to compare before with after."""
+    found = {}
+    for child in sorted(path.rglob("*")):
+        name = child.relative_to(path).as_posix()
+        if child.is_symlink():
+            found[name] = f"-> {child.readlink()}"
+        elif child.is_dir():
+            found[name] = "directory"
+        else:
+            found[name] = f"{child.stat().st_mode & 0o777:o} {child.read_bytes().hex()[:4000]}"
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from kaa.channels.wheel import package_wheel
 from kaa.models.subdir import NOARCH
 from tests.channels import ChannelBuilder, File, Package, Symlink
 from tests.channels_room.wheels import build_wheel
-from tests.cli.commands import Kaa
+from tests.cli.commands import tree_of
 from tests.transaction.world import SITE, VERSION
 
 SPEECH = "def main() -> None:\n    print('speech {version}')\n"
@@ -80,7 +81,11 @@ def pip(prefix: Path, *words: str, environ: Mapping[str, str] | None = None) -> 
     return done.stdout
 
 
-def state(kaa: Kaa, prefix: Path) -> dict[str, str]:
-    """Everything in an environment but what tells of its past."""
-    tree = kaa.tree(prefix)
-    return {path: value for path, value in tree.items() if not path.startswith(NOT_COMPARED)}
+def state(prefix: Path) -> dict[str, str]:
+    """Everything in an environment but what tells of its past, and where the package cache is."""
+    found = {path: value for path, value in tree_of(prefix).items() if not path.startswith(NOT_COMPARED)}
+    for path in prefix.glob("conda-meta/*-*-*.json"):
+        record = json.loads(path.read_bytes())
+        of_the_cache = ("extracted_package_dir", "package_tarball_full_path", "link")
+        found[f"conda-meta/{path.name}"] = repr({key: record[key] for key in record if key not in of_the_cache})
+    return found

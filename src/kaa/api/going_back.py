@@ -48,6 +48,7 @@ from kaa.prefix.kept_distributions import (
 from kaa.prefix.kept_hashes import changed_files
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.state import state_content
+from kaa.transaction.actions import is_below
 from kaa.transaction.plan import FileChanges, PutFile, Restoring, Transaction, plan_transaction, python_of
 from kaa.transaction.restored_files import FilesOnDisk, plan_restored_files
 
@@ -289,8 +290,8 @@ def _damaged(
 def _kept_in_place(prefix: Path, target: Generation) -> list[tuple[str, str]]:
     """Where the files are kept that were in the places of single files of packages."""
     found = []
-    for directory in [kept_directory(prefix, one.key) for one in target.distributions if one.key]:
-        for path in target.taken:
+    for directory in [kept_directory(prefix, one.key) for one in target.distributions if is_key(one.key)]:
+        for path in filter(is_below, target.taken):
             folder, _, name = path.rpartition("/")
             bytecode = (directory / folder / "__pycache__").glob(f"{name.removesuffix('.py')}.*.pyc")
             kept = [directory / path, *(bytecode if name.endswith(".py") else ())]

@@ -36,7 +36,8 @@ def with_key(prefix: Path, found: PythonDistribution) -> InstalledDistribution:
     for name in LISTS:
         digest = hash_of_file(prefix / found.metadata / name)
         if digest:
-            key = f"{_UNSAFE.sub('_', found.name)}-{_UNSAFE.sub('_', found.version)}-{digest[:12]}"
+            plain = _UNSAFE.sub("_", f"{found.name}-{found.version}")
+            key = f"{'_' if plain.startswith('.') else ''}{plain}-{digest[:12]}"
             break
     return InstalledDistribution(found.name, found.version, found.metadata, found.installer, key, found.editable_source)
 
