@@ -10,6 +10,7 @@ for themselves.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import time
@@ -42,7 +43,10 @@ class Root(msgspec.Struct, frozen=True, omit_defaults=True):
     """(dist string, sha256, else md5, else address), those of its generations among them"""
 
 
-_decoder: msgspec.json.Decoder[Root] = msgspec.json.Decoder(Root)
+@functools.cache
+def _decoder() -> msgspec.json.Decoder[Root]:
+    # Made when it is first needed: that takes longer than most start-ups have.
+    return msgspec.json.Decoder(Root)
 
 
 def root_file(directory: Path, prefix: Path, host: str) -> Path:
@@ -100,13 +104,16 @@ def read_roots(directory: Path) -> tuple[Root, ...]:
 def read_root(path: Path) -> Root | None:
     """What a root file says; None when there is none that can be read."""
     try:
-        return _decoder.decode(path.read_bytes())
+        return _decoder().decode(path.read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
 def mark_used(packages: Iterable[ExtractedPackage]) -> None:
     """Note that packages were used now, in the time of their records, where that is permitted."""
+    record = f"{os.sep}{RECORD_FILE}"
     for package in packages:
-        with contextlib.suppress(OSError):
-            os.utime(package.directory / RECORD_FILE)
+        try:
+            os.utime(f"{package.directory}{record}")
+        except OSError:
+            continue

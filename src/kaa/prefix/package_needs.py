@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +41,9 @@ class _Record(msgspec.Struct):
     extracted_package_dir: str | None = None
 
 
-_decoder: msgspec.json.Decoder[_Record] = msgspec.json.Decoder(_Record)
+@functools.cache
+def _decoder() -> msgspec.json.Decoder[_Record]:
+    return msgspec.json.Decoder(_Record)
 
 
 def iter_package_needs(prefix: Path) -> Iterator[PackageNeed]:
@@ -54,7 +57,7 @@ def iter_package_needs(prefix: Path) -> Iterator[PackageNeed]:
     for path in Prefix(prefix).record_files():
         data = path.read_bytes()
         try:
-            record = _decoder.decode(data)
+            record = _decoder().decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield PackageNeed(path.name.removesuffix(".json"))
             continue
