@@ -28,7 +28,7 @@ from kaa.package_cache.validate import find_damage
 from tests.archive.builders import tree
 from tests.channels import serve
 from tests.package_cache.fixtures import World, make_world
-from tests.users import ALICE, BOB, let_others_in, needs_root
+from tests.users import ALICE, BOB, User, let_others_in, needs_root
 
 EVERYTHING = CleanRequest(archives=True, packages=True, index_cache=True, temporary=True)
 PACKAGES = CleanRequest(packages=True)
@@ -466,10 +466,17 @@ def test_two_cleans_at_once(tmp_path: Path, world: World) -> None:
 # -- users -------------------------------------------------------------------------------------------------------------
 
 
-@needs_root
-def test_read_only_packages_are_removed_by_their_owner(tmp_path: Path, world: World) -> None:
+@pytest.fixture
+def shared(tmp_path: Path, world: World) -> Path:
+    """A directory that others get to; what their processes load is loaded, as they may not read where it is."""
     let_others_in(tmp_path)
-    cache = PackageCache([ALICE.directory(tmp_path / "pkgs")])
+    fill(world, PackageCache([tmp_path / "loaded"]))
+    return tmp_path
+
+
+@needs_root
+def test_read_only_packages_are_removed_by_their_owner(shared: Path, world: World) -> None:
+    cache = PackageCache([ALICE.directory(shared / "pkgs")])
 
     def work() -> set[str]:
         for package in fill(world, cache):
@@ -482,30 +489,33 @@ def test_read_only_packages_are_removed_by_their_owner(tmp_path: Path, world: Wo
 
 
 @needs_root
-@pytest.mark.parametrize("mode", [0o777, 0o1777])
-def test_packages_of_others_stay_and_that_is_no_failure(tmp_path: Path, world: World, mode: int) -> None:
-    let_others_in(tmp_path)
-    directory = tmp_path / "pkgs"
+@pytest.mark.parametrize("mode", [0o775, 0o1775])
+def test_packages_of_others_stay_and_that_is_no_failure(shared: Path, world: World, mode: int) -> None:
+    group = 20500
+    alice, bob = User(ALICE.uid, (group,)), User(BOB.uid, (group,))
+    directory = shared / "pkgs"
     directory.mkdir()
+    os.chown(directory, 0, group)
     directory.chmod(mode)
     cache = PackageCache([directory])
-    others = len(ALICE.does(lambda: fill(world, cache)))
+    others = len(alice.does(lambda: fill(world, cache)))
 
     def work() -> tuple[set[str], set[str]]:
         plan = plan_clean(cache, PACKAGES)
         execute_clean(plan)
         return names(plan), {reason for reasons in kept(plan).values() for reason in reasons}
 
-    removed, reasons = BOB.does(work)
+    removed, reasons = bob.does(work)
     assert removed == set()
     assert reasons == {f"it belongs to {ALICE.uid}, and you cannot remove it"}
     assert len(list(cache.iter_packages())) == others
+    assert alice.does(lambda: execute_clean(plan_clean(cache, EVERYTHING)).given_back) > 0
+    assert content(directory) == {"urls.txt"}
 
 
 @needs_root
-def test_a_cache_that_is_only_read_is_said_to_be(tmp_path: Path, world: World) -> None:
-    let_others_in(tmp_path)
-    cache = PackageCache([ALICE.directory(tmp_path / "pkgs"), BOB.directory(tmp_path / "own")])
+def test_a_cache_that_is_only_read_is_said_to_be(shared: Path, world: World) -> None:
+    cache = PackageCache([ALICE.directory(shared / "pkgs"), BOB.directory(shared / "own")])
     ALICE.does(lambda: len(fill(world, cache)))
     plan = BOB.does(lambda: plan_clean(cache, EVERYTHING))
     assert plan.closed == (cache.directories[0],)

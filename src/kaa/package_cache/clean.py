@@ -209,7 +209,7 @@ class _Finding:
         bytecode = path.parent / BYTECODE / path.name
         measured = measure(path, bytecode)
         reasons = [*self.needs.why(path, read_record(path)), *self._held(path.name)]
-        if measured.is_linked:
+        if measured.is_linked and not reasons:
             reasons.append("its files are linked into an environment")
         if measured.foreign_owner is not None or _is_sticky_for_us(path.parent, path.lstat()):
             reasons.append(f"it belongs to {user_name(_owner(path, measured))}, and you cannot remove it")

@@ -145,10 +145,13 @@ def plan_lines(plan: CleanPlan, request: CleanRequest, forget: Sequence[Path], *
             listed = ", ".join(plan.unread_registries)
             lines.append(f"Environments of these users are only known as far as the cache knows them: {listed}.")
         lines += ["", "What stays:"] if plan.kept else []
-        lines += table(
-            ([kept.path.name, size_text(kept.size), "; ".join(kept.reasons)] for kept in plan.kept), indent="  "
-        )
+        lines += table(([kept.path.name, size_text(kept.size), why(kept.reasons)] for kept in plan.kept), indent="  ")
     return lines
+
+
+def why(reasons: Sequence[str]) -> str:
+    """The first reason, and how many others there are."""
+    return reasons[0] + (f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else "")
 
 
 def package_lines(packages: Sequence[Removable], *, verbose: bool) -> list[str]:
