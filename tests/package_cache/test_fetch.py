@@ -601,7 +601,8 @@ def test_a_read_only_cache_is_used_and_new_packages_go_elsewhere(open_path: Path
     world = make_world(open_path / "channel")
     shared, own = open_path / "shared", open_path / "own"
     own.mkdir()
-    own.chmod(0o777)
+    if os.getuid() == 0:
+        os.chown(own, UNPRIVILEGED, UNPRIVILEGED)
     with HttpClient(environ={}) as client:
         ensure(world.records()[:2], PackageCache([shared]), client)
     (shared / "urls.txt").chmod(0o444)
@@ -645,7 +646,9 @@ def test_locks_of_another_user_are_no_obstacle(open_path: Path) -> None:
     (shared / ".locks").mkdir(parents=True)
     (shared / ".locks" / f"{record.dist}.lock").touch(mode=0o600)
     (shared / "urls.txt").touch()
-    for path, mode in ((shared, 0o777), (shared / ".locks", 0o755), (shared / "urls.txt", 0o666)):
+    if os.getuid() == 0:
+        os.chown(shared, 0, UNPRIVILEGED)
+    for path, mode in ((shared, 0o775), (shared / ".locks", 0o755), (shared / "urls.txt", 0o644)):
         path.chmod(mode)
     if os.getuid() != 0:
         (shared / ".locks" / f"{record.dist}.lock").chmod(0o000)

@@ -50,7 +50,7 @@ def open_elsewhere(
             index = open_index(
                 channels,
                 (subdir,),
-                cache_directory=session.package_cache.writable_directory() / "cache",
+                cache_directory=session.package_cache.index_directory(),
                 client=session.client,
                 settings=settings,
             )

@@ -83,7 +83,7 @@ class Session:
         self.cwd = cwd or Path.cwd()
         self.credentials = Credentials(find_netrc(self.environ))
         self.client = HttpClient(http_settings(config), self.credentials, reporter)
-        self.package_cache = PackageCache(self.package_directories)
+        self.package_cache = PackageCache(self.package_directories, verified=config.verify_cache)
         self._detected: tuple[VirtualPackage, ...] | None = None
 
     def __enter__(self) -> Session:
@@ -155,7 +155,7 @@ class Session:
         return open_index(
             channels,
             subdirs,
-            cache_directory=self.package_cache.writable_directory() / "cache",
+            cache_directory=self.package_cache.index_directory(),
             client=self.client,
             reporter=self.reporter,
             settings=index_settings(self.config),

@@ -212,10 +212,8 @@ class Extraction:
     def _file(self, name: str, member: Member, tar: TarReader) -> None:
         path = f"{self._root}/{name}"
         # The system takes the umask off; ownership, setuid, setgid and sticky bits are never set.
-        if self._read_only:
-            mode = 0o555 if member.mode & 0o111 else 0o444
-        else:
-            mode = (member.mode & 0o775) | 0o400
+        read_only = 0o555 if member.mode & 0o111 else 0o444
+        mode = read_only if self._read_only else (member.mode & 0o775) | 0o400
         try:
             descriptor = os.open(path, _OPEN_NEW, mode)
         except FileExistsError:

@@ -238,6 +238,12 @@ def add_linking(parser: argparse.ArgumentParser) -> None:
     """How packages come into the environment."""
     group = parser.add_argument_group("linking")
     flag(group, "--copy", option="always_copy", help="copy files, never link them")
+    flag(
+        group,
+        "--verify-cache",
+        option="verify_cache",
+        help="compare packages of the cache with their archives, and fetch again what differs",
+    )
     group.add_argument("--download-only", action="store_true", help="fill the package cache, change no environment")
     flag(group, "--shortcuts", option="shortcuts", help=argparse.SUPPRESS)
     flag(group, "--no-shortcuts", option="shortcuts", value=False, help=argparse.SUPPRESS)

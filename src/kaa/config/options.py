@@ -462,6 +462,14 @@ class Config:
     extra_safety_checks = Option(
         Boolean(), False, "Compare contents (sha256) as well, not sizes alone.", group="Linking", trusted=True
     )
+    verify_cache = Option(
+        Boolean(),
+        False,
+        "Before linking, compare each package of the cache, file for file, with its archive, whose hash the channel "
+        "names; what differs, or has no archive to compare with, is fetched again. For caches that others may fill.",
+        group="Linking",
+        trusted=True,
+    )
     shortcuts = Option(Boolean(), True, "Make the menu shortcuts that packages ask for.", group="Linking", inert=True)
     compile_bytecode = Option(
         Boolean(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -171,6 +172,11 @@ def _write_failures(partial: Path, url: str) -> Iterator[None]:
         raise DiskFull(partial.parent, url, reason) from error
 
 
+def _open(path: str, flags: int) -> int:
+    """Open a file that is not for everybody to write to, whatever the umask says."""
+    return os.open(path, flags, 0o664)
+
+
 class Transfer:
     """One download: requests until the whole file is in `partial`, and its verification."""
 
@@ -195,7 +201,7 @@ class Transfer:
     def run(self, *, resume: bool) -> None:
         """Bring the file into `partial` and verify it."""
         mode = "r+b" if resume and self._partial.exists() else "w+b"
-        with self._partial.open(mode, buffering=0) as stream:
+        with open(self._partial, mode, buffering=0, opener=_open) as stream:
             self._forget()
             if resume:
                 self._take_up(stream)

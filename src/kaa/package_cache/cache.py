@@ -16,21 +16,23 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from kaa.errors import KaaError
-from kaa.host.files import is_writable
+from kaa.host.files import create_temporary, is_writable
 from kaa.host.hashing import hash_file
 from kaa.models.channel import url_to_path
 from kaa.models.pattern import Pattern
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.extracted_package import RECORD_FILE, read_record
 from kaa.package_cache.extracted_package import ExtractedPackage as ExtractedPackage
+from kaa.package_cache.trust import is_only_ours, why_untrusted
 
 URLS = "urls.txt"
+INDEXES = "cache"
 BYTECODE = ".bytecode"
 LOCKS = ".locks"
 EXTENSIONS = (".conda", ".tar.bz2")
@@ -43,9 +45,10 @@ class NoWritableCache(KaaError):
 
     conda_name = "NoWritablePkgsDirError"
 
-    def __init__(self, directories: Sequence[Path]) -> None:
+    def __init__(self, directories: Sequence[Path], untrusted: Mapping[Path, str]) -> None:
         self.directories = tuple(map(str, directories))
-        listed = ", ".join(self.directories) or "none is configured"
+        reasons = [f"{path} ({untrusted[path]})" if path in untrusted else str(path) for path in directories]
+        listed = ", ".join(reasons) or "none is configured"
         super().__init__(
             f"packages cannot be stored: no cache directory is writable ({listed})",
             hints=(
@@ -67,19 +70,56 @@ class UnsafeName(KaaError):
 
 
 class PackageCache:
-    """Where packages lie unpacked on this machine; `directories` come in the order in which they are searched."""
+    """Where packages lie unpacked on this machine; `directories` come in the order in which they are searched.
 
-    def __init__(self, directories: Sequence[Path]) -> None:
+    With `verified` nothing counts that cannot be compared with what a channel names: what is kept of channels and what
+    is made from packages is taken from directories only that nobody but this user and root can change.
+    """
+
+    def __init__(self, directories: Sequence[Path], *, verified: bool = False) -> None:
         self.directories = tuple(dict.fromkeys(directory.absolute() for directory in directories))
+        self.verified = verified
+        self._untrusted: dict[Path, str] | None = None
+        self._told = False
         self._writable: Path | None = None
+        self._bytecode: dict[Path, tuple[Path, Path | None]] = {}
+
+    @property
+    def untrusted(self) -> Mapping[Path, str]:
+        """Directories that are neither used nor filled, and why."""
+        if self._untrusted is None:
+            reasons = ((directory, why_untrusted(directory)) for directory in self.directories)
+            self._untrusted = {directory: reason for directory, reason in reasons if reason}
+        return self._untrusted
+
+    def newly_untrusted(self) -> tuple[tuple[Path, str], ...]:
+        """Those of them that are there, once: whoever asks is to tell."""
+        told, self._told = self._told, True
+        return () if told else tuple((path, why) for path, why in self.untrusted.items() if path.is_dir())
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The directories that packages are taken from."""
+        return tuple(path for path in self.directories if path not in self.untrusted)
 
     def writable_directory(self) -> Path:
         """The first directory that new packages can be put into; it is made, and marked as a cache, when needed."""
         if self._writable is None:
-            self._writable = next((path for path in self.directories if _is_usable(path)), None)
+            self._writable = next((path for path in self.sources if _is_usable(path)), None)
             if self._writable is None:
-                raise NoWritableCache(self.directories)
+                raise NoWritableCache(self.directories, self.untrusted)
         return self._writable
+
+    def index_directory(self) -> Path:
+        """Where the indexes of channels are kept: in the first directory where this user can renew them."""
+        first = self.writable_directory()
+        for path in self.sources[self.sources.index(first) :]:
+            index = path / INDEXES
+            if self.verified and not (is_only_ours(path) and is_only_ours(index)):
+                continue
+            if is_writable(index) and (path == first or _is_usable(path)):
+                return index
+        return first / INDEXES
 
     def find(self, record: RepoDataRecord) -> ExtractedPackage | None:
         """The package of `record` unpacked in any of the directories; what is in there is not looked at."""
@@ -87,7 +127,7 @@ class PackageCache:
 
     def iter_found(self, record: RepoDataRecord) -> Iterator[ExtractedPackage]:
         """Every place in the directories where the package of `record` lies unpacked."""
-        for directory in self.directories:
+        for directory in self.sources:
             for name in names_of(record):
                 found = read_record(directory / name)
                 if found is not None and is_same_package(found, record):
@@ -95,7 +135,7 @@ class PackageCache:
 
     def find_archive(self, record: RepoDataRecord) -> Path | None:
         """An archive with exactly the bytes of `record`, when its hash is known."""
-        for directory in self.directories:
+        for directory in self.sources:
             for path in archives_of(record, directory):
                 if has_the_bytes(path, record):
                     return path
@@ -129,25 +169,48 @@ class PackageCache:
         if record.url.startswith("file:"):
             archives = (Path(url_to_path(record.url)), *archives)
         archive = next((archive for archive in archives if _may_be(archive, record)), None)
-        return ExtractedPackage(path, record, archive, self._bytecode_root(path.parent))
+        own, shared = self._bytecode_roots(path.parent)
+        return ExtractedPackage(path, record, archive, own, shared)
 
-    def _bytecode_root(self, directory: Path) -> Path:
-        """Beside the package where that is possible, else below the writable directory, kept apart by its origin."""
-        writable = next((path for path in self.directories if is_writable(path)), None)
-        if writable is None or is_writable(directory):
-            return directory / BYTECODE
-        origin = hashlib.sha256(str(directory).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-        return writable / BYTECODE / origin
+    def _bytecode_roots(self, directory: Path) -> tuple[Path, Path | None]:
+        """Where bytecode of a directory's packages is made, and where else there may be some.
+
+        Beside the packages where that is possible, else below the writable directory, kept apart by its origin.
+        """
+        if directory not in self._bytecode:
+            beside = directory / BYTECODE
+            if self.verified and not (is_only_ours(directory) and is_only_ours(beside)):
+                places = [path for path in self.sources if is_writable(path) and is_only_ours(path)]
+                shared = None
+            else:
+                places = [path for path in self.sources if is_writable(path)]
+                shared = beside
+            origin = hashlib.sha256(str(directory).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+            if (shared is not None and is_writable(beside)) or not places:
+                self._bytecode[directory] = beside, None
+            else:
+                self._bytecode[directory] = places[0] / BYTECODE / origin, shared
+        return self._bytecode[directory]
 
 
 def _is_usable(directory: Path) -> bool:
     """Whether files can be made in a cache directory, seen by touching the file that marks it."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with (directory / URLS).open("a"):
-            return os.access(directory, os.W_OK | os.X_OK)
+        directory.mkdir(mode=0o775, parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK | os.X_OK):
+            return False
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        try:
+            descriptor, probe = os.open(directory / URLS, flags, 0o664), None
+        except PermissionError:
+            # That of another user of the group, who has a stricter umask.
+            descriptor, probe = create_temporary(directory, ".kaa-probe-")
+        os.close(descriptor)
+        if probe is not None:
+            probe.unlink()
     except OSError:
         return False
+    return True
 
 
 def names_of(record: RepoDataRecord) -> tuple[str, str]:

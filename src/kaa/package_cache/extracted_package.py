@@ -42,13 +42,15 @@ class UnreadablePackage(KaaError):
 class ExtractedPackage(msgspec.Struct, frozen=True):
     """An unpacked package; `record` is the one that was asked for, `archive` the file it came from, when still there.
 
-    `bytecode_root` is a directory for what is made from the package later, one for all packages of a cache.
+    `bytecode_root` is a directory for what is made from the package later, one for all packages of a cache;
+    `shared_bytecode` is another one, which is looked into first, and nothing is put there.
     """
 
     directory: Path
     record: RepoDataRecord
     archive: Path | None
     bytecode_root: Path
+    shared_bytecode: Path | None = None
     _entries: list[PathEntry] = msgspec.field(default_factory=list)
     """What `paths` has read: the check of a package and its linking both want it, and it is long."""
 
@@ -99,6 +101,11 @@ class ExtractedPackage(msgspec.Struct, frozen=True):
     def bytecode_directory(self, tag: str) -> Path:
         """Where the bytecode of this package for a Python (`cpython-312`) is kept; it need not exist."""
         return self.bytecode_root / self.directory.name / tag
+
+    def bytecode_directories(self, tag: str) -> tuple[Path, ...]:
+        """Where there may be such bytecode already."""
+        own = self.bytecode_directory(tag)
+        return (own,) if self.shared_bytecode is None else (self.shared_bytecode / self.directory.name / tag, own)
 
 
 def is_inside(path: str) -> bool:

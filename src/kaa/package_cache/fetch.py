@@ -17,9 +17,10 @@ from kaa.models.artifact import parse_file_name
 from kaa.models.channel import split_package_url, url_to_path
 from kaa.models.record import RepoDataRecord
 from kaa.net.client import HttpClient
-from kaa.package_cache.cache import PackageCache, with_identity
+from kaa.package_cache.cache import LOCKS, PackageCache, with_identity
 from kaa.package_cache.extracted_package import ExtractedPackage, read_record
-from kaa.package_cache.validate import Check, find_damage
+from kaa.package_cache.protection import is_unprotected, protect
+from kaa.package_cache.validate import Check, Damage, find_damage
 
 STAGE = "Fetching packages"
 PARALLEL_DOWNLOADS = 5
@@ -37,11 +38,15 @@ def ensure(
 ) -> list[ExtractedPackage]:
     """Every package of `records` unpacked, in their order.
 
-    What is there already is checked as `check` says. The first failure stops the others and is raised; what they had
+    What is there already is checked as `check` says, and against its archive if the cache is to be `verified`; files
+    that this user could write to are made read-only. The first failure stops the others and is raised; what they had
     received so far is resumed next time. `bare` records know only names, address and perhaps a hash (see
     `record_of_url`): the packages that are returned have the records that they say of themselves.
     """
     records = [_identified(record) for record in records]
+    if records:
+        for directory, reason in cache.newly_untrusted():
+            reporter(Warned(f"packages in {directory} are not used: {reason}; {_way_out(directory)}"))
     found = [_find_sound(record, cache, check, reporter) for record in records]
     missing = [position for position, package in enumerate(found) if package is None]
     if missing:
@@ -91,10 +96,30 @@ def _find_sound(
 ) -> ExtractedPackage | None:
     for package in cache.iter_found(record):
         damage = find_damage(package, check)
-        if damage is None:
+        if damage is not None:
+            reporter(Warned(f"{package.directory} is damaged ({damage}); it is unpacked again"))
+        elif cache.verified and (forgery := _find_forgery(package, cache)) is not None:
+            reporter(Warned(f"{package.directory} is refused ({forgery}); {record.dist} is taken from elsewhere"))
+        else:
+            _protect(package)
             return package
-        reporter(Warned(f"{package.directory} is damaged ({damage}); it is unpacked again"))
     return None
+
+
+def _find_forgery(package: ExtractedPackage, cache: PackageCache) -> Damage | None:
+    from kaa.package_cache.verification import find_forgery  # noqa: PLC0415
+
+    return find_forgery(package, cache)
+
+
+def _protect(package: ExtractedPackage) -> None:
+    """Make the files of a package read-only that another program has unpacked."""
+    if is_unprotected(package.directory):
+        protect(package.directory, package.directory.parent / LOCKS / f"{package.record.dist}.lock")
+
+
+def _way_out(directory: Path) -> str:
+    return f"if its content is to be trusted, `chmod o-w {directory}`, and share it with a group"
 
 
 def _identified(record: RepoDataRecord) -> RepoDataRecord:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -46,6 +48,7 @@ from kaa.package_cache.extracted_package import (
     write_record,
 )
 from kaa.package_cache.validate import Check, find_damage
+from kaa.package_cache.verification import find_forgery
 
 LONGEST_WAIT = 24 * 3600.0
 """How long another process may take to fetch a package; one that died holds no lock."""
@@ -103,8 +106,7 @@ class Fetching(msgspec.Struct):
         directory = self.cache.writable_directory()
         with self._locked(directory, record) as private:
             # Another process may have brought it while this one waited.
-            found = (there for there in self.cache.iter_found(record) if find_damage(there, self.check) is None)
-            package = next(found, None)
+            package = next(filter(self._is_sound, self.cache.iter_found(record)), None)
             if package is None:
                 target = _free_directory(directory, record)
                 archive, record = self._archive(target, record, private)
@@ -112,6 +114,11 @@ class Fetching(msgspec.Struct):
                     package = self._extract(archive, target, record)
         self._report(StageAdvanced(self.stage, record.dist))
         return package
+
+    def _is_sound(self, package: ExtractedPackage) -> bool:
+        if find_damage(package, self.check) is not None:
+            return False
+        return not self.cache.verified or find_forgery(package, self.cache) is None
 
     @contextlib.contextmanager
     def _locked(self, directory: Path, record: RepoDataRecord) -> Iterator[str]:
@@ -146,6 +153,10 @@ class Fetching(msgspec.Struct):
         if found is not None:
             return found, record
         archive = target.with_name(target.name + extension_of(record))
+        partial = archive.with_name(f"{archive.name}{private}.partial")
+        if partial.exists() and not os.access(partial, os.W_OK):
+            # What another user of the group had begun.
+            partial = archive.with_name(f"{archive.name}.{random_name()}.partial")
         download(
             record.url,
             archive,
@@ -154,9 +165,14 @@ class Fetching(msgspec.Struct):
             md5=record.md5,
             size=record.size,
             reporter=self._report,
-            partial=archive.with_name(f"{archive.name}{private}.partial"),
+            partial=partial,
         )
-        with _write_failures(target.parent, record), (target.parent / URLS).open("a", encoding="utf-8") as urls:
+        # Only a record of where things came from, and perhaps another user's.
+        with (
+            _write_failures(target.parent, record),
+            contextlib.suppress(PermissionError),
+            (target.parent / URLS).open("a", encoding="utf-8") as urls,
+        ):
             urls.write(f"{record.url}\n")
         return archive, with_identity(record, archive)
 
@@ -198,7 +214,9 @@ class Fetching(msgspec.Struct):
 
     def _put_in_place(self, temporary: Path, target: Path) -> None:
         """Give an unpacked package its name; a damaged one of that name goes, with the bytecode made of it."""
-        remove_tree(target.parent / BYTECODE / target.name)
+        # Of other users of the group, too; bytecode that stays is known not to be that of the new files.
+        with contextlib.suppress(PermissionError):
+            remove_tree(target.parent / BYTECODE / target.name)
         aside = temporary_beside(target)
         with contextlib.suppress(FileNotFoundError):
             target.rename(aside)
@@ -209,7 +227,8 @@ class Fetching(msgspec.Struct):
             if read_record(target) is None:
                 raise
             remove_tree(temporary)
-        remove_tree(aside)
+        with contextlib.suppress(PermissionError):
+            remove_tree(aside)
 
 
 def _raise_first(futures: Sequence[Future[ExtractedPackage]]) -> None:
@@ -227,7 +246,15 @@ def _free_directory(directory: Path, record: RepoDataRecord) -> Path:
         return plain
     there = read_record(plain)
     # A directory without a sound record was left unfinished by someone.
-    return plain if there is None or is_same_package(there, record) else told_apart
+    mine = there is None or is_same_package(there, record)
+    return plain if mine and _can_be_moved(plain) else told_apart
+
+
+def _can_be_moved(path: Path) -> bool:
+    """Whether this user may rename what is at `path`: in a directory with the sticky bit, only its owner may."""
+    if sys.platform == "win32" or not path.parent.stat().st_mode & stat.S_ISVTX:
+        return True
+    return os.geteuid() in (0, path.parent.stat().st_uid, path.lstat().st_uid)
 
 
 def _local_archive(record: RepoDataRecord) -> Path | None:

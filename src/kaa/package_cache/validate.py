@@ -14,6 +14,7 @@ from kaa.models.package_info import PathEntry
 from kaa.package_cache.extracted_package import ExtractedPackage, UnreadablePackage
 
 Check: TypeAlias = Literal["none", "sizes", "hashes"]
+"""How closely an unpacked package is compared with its own list of files."""
 
 
 class Damage(msgspec.Struct, frozen=True):

@@ -61,9 +61,11 @@ class PackageBytecode(msgspec.Struct):
 
 def find_bytecode(source: Source, modules: Sequence[str], tag: str) -> PackageBytecode:
     """What the cache has of the bytecode of `modules`; when it does not fit their files, all are to be compiled."""
-    directory = source.package.bytecode_directory(tag)
-    found = _read_valid(directory, source, modules)
-    return PackageBytecode(directory, missing=list(modules)) if found is None else PackageBytecode(directory, found)
+    for directory in source.package.bytecode_directories(tag):
+        found = _read_valid(directory, source, modules)
+        if found is not None:
+            return PackageBytecode(directory, found)
+    return PackageBytecode(source.package.bytecode_directory(tag), missing=list(modules))
 
 
 def _read_valid(directory: Path, source: Source, modules: Sequence[str]) -> set[str] | None:
@@ -175,7 +177,7 @@ def _run_worker(
 def _new_folder(directory: Path, scratch: Path) -> Path:
     """An empty directory for new bytecode: beside its final place, or below `scratch` when that is closed."""
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.parent.mkdir(mode=0o775, parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     except OSError:
         return Path(tempfile.mkdtemp(prefix="bytecode-", dir=scratch))
@@ -201,9 +203,13 @@ def _keep(source: Source, bytecode: PackageBytecode, folder: Path, good: set[str
         # Another process was faster, and is perhaps linking from there.
         bytecode.modules = found
         return
+    aside = folder.with_name(f"{folder.name}-old")
     with contextlib.suppress(OSError):
-        remove_tree(bytecode.directory)
+        # As quickly as can be: another process may be linking from there.
+        with contextlib.suppress(FileNotFoundError):
+            bytecode.directory.rename(aside)
         folder.rename(bytecode.directory)
+        remove_tree(aside)
         return
     target = scratch / folder.name
     shutil.copytree(folder, target)

@@ -109,6 +109,7 @@ class Linker:
                 if action.how is not How.LINK:
                     raise
                 self._copy_instead(directory + action.source, target, error)
+                put = self._put_method()
 
     def _make(self, action: PathAction, original: str, target: str, rendered: Mapping[str, tuple[str, str]]) -> None:
         """Make a file that is not simply linked."""
@@ -133,6 +134,7 @@ class Linker:
                 self._replace(original, target)
             except OSError as error:
                 self._copy_instead(original, target, error)
+                put = self._put_method()
 
     def _replace(self, original: str, target: str) -> None:
         """Bring a file in where another one is that is not needed."""
@@ -161,6 +163,9 @@ class Linker:
         """Copy a file that could not be linked, where that may help; else raise `error`."""
         if self.method is LinkMethod.COPY or error.errno not in FALL_BACK:
             raise error
+        if error.errno in (errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP):
+            # It will be so with the others.
+            self.method = LinkMethod.COPY
         self._copy(original, self.root + target)
         if not self._told:
             self._told = True

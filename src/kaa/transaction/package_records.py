@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -49,12 +48,12 @@ class RecordWriter:
         self,
         rendered: Mapping[str, Mapping[str, tuple[str, str]]],
         compiled: Collection[str],
-        methods: Mapping[Path, LinkMethod],
+        methods: Mapping[str, LinkMethod],
     ) -> list[PrefixRecord]:
         """Write what was announced; gives all records of the environment."""
         news = []
         for source in self.prepared.sources:
-            method = methods[source.package.directory.parent]
+            method = methods[source.directory]
             news.append(self._new_record(source, rendered[source.actions.record.name], compiled, method))
         self.checkpoint("records")
         for old, new in self.kept:

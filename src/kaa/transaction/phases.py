@@ -17,7 +17,7 @@ from kaa.host.platform import current_subdir
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.models.redaction import redact
-from kaa.package_cache.extracted_package import ExtractedPackage
+from kaa.package_cache.extracted_package import RECORD_FILE, ExtractedPackage
 from kaa.prefix.history import append_revision, new_revision
 from kaa.prefix.interruption import STAGING
 from kaa.prefix.prefix import Prefix
@@ -36,6 +36,8 @@ from kaa.transaction.recording import GenerationRecorder
 from kaa.transaction.script_runs import ScriptRuns
 from kaa.transaction.signing import needs_signing, sign_binaries
 
+PROBES = (RECORD_FILE, "info/paths.json", "info/files")
+"""Files of a package with which linking is tried; not info/index.json, whose time of change tells of unpacking."""
 CREATED_AT = "conda-meta/created_at"
 """When an environment was made, in seconds since the epoch (conda's file)."""
 
@@ -62,7 +64,8 @@ class Phases:
         self.journal = Journal(self.prefix, checkpoint, sync=options.sync)
         self.made = made
         self.rendered: dict[str, dict[str, tuple[str, str]]] = {}
-        self.methods: dict[Path, LinkMethod] = {}
+        self.methods: dict[str, LinkMethod] = {}
+        """How the files of a package come in, by its directory."""
         self.records: list[PrefixRecord] = []
         self.recorder = GenerationRecorder(self.prefix, self.journal, transaction.command)
         self.changer = FileChanger(self.prefix, self.journal, transaction.files)
@@ -133,10 +136,15 @@ class Phases:
 
     def _stage(self, prepared: Prepared) -> None:
         """Find out how files come in, and write those whose content depends on the prefix."""
+        by_origin: dict[tuple[Path, int], LinkMethod] = {}
         for source in prepared.sources:
-            cache = source.package.directory.parent
-            if cache not in self.methods:
-                self.methods[cache] = self._link_method(cache)
+            # Whether a file may be linked depends on whose it is, and several users may fill one cache.
+            directory = source.package.directory
+            probe = next(filter(Path.is_file, (directory / name for name in PROBES)), directory.parent)
+            origin = (directory.parent, probe.stat().st_uid)
+            if origin not in by_origin:
+                by_origin[origin] = self._link_method(probe)
+            self.methods[source.directory] = by_origin[origin]
         copied = LinkMethod.COPY in self.methods.values()
         check_space(self.prefix, prepared.sources, copied=copied)
         for number, source in enumerate(prepared.sources):
@@ -157,10 +165,10 @@ class Phases:
             staged = rendered[target][0]
             rendered[target] = (staged, hash_file(self.prefix / staged))
 
-    def _link_method(self, cache: Path) -> LinkMethod:
+    def _link_method(self, probe: Path) -> LinkMethod:
         if self.options.always_copy:
             return LinkMethod.COPY
-        method, reason = probe_link_method(cache, self.journal.staging)
+        method, reason = probe_link_method(probe, self.journal.staging)
         if reason:
             self.reporter(Note(f"files are copied: {reason}"))
         return method
@@ -270,7 +278,7 @@ class Phases:
         linker.link(source, actions, prepared.settlement.linked_aside.get(name, {}), self.rendered[name])
 
     def _linker(self, source: Source) -> Linker:
-        method = self.methods[source.package.directory.parent]
+        method = self.methods[source.directory]
         return Linker(self.prefix, self.journal, method, self.reporter)
 
     def _write_history(self) -> None:

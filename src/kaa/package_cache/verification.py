@@ -1,0 +1,95 @@
+"""Whether an unpacked package is, file for file, what its archive holds; the archive's hash is what the channel names.
+
+A list of files that lies in the cache says nothing about who wrote it. So content, kind and executability of every
+file are compared with the archive, and what the archive does not hold must not be there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from kaa.archive.read import BadArchive, open_package
+from kaa.archive.tar import DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK, Member, TarReader
+from kaa.package_cache.cache import PackageCache
+from kaa.package_cache.extracted_package import RECORD_FILE, ExtractedPackage
+from kaa.package_cache.validate import Damage
+
+_BLOCK = 1 << 20
+
+
+def find_forgery(package: ExtractedPackage, cache: PackageCache) -> Damage | None:
+    """The first difference between an unpacked package and its archive; None when there is none."""
+    archive = cache.find_archive(package.record)
+    if archive is None:
+        return Damage("", "cannot be verified: its archive is not in the cache")
+    comparison = _Comparison(package.directory)
+    try:
+        with open_package(archive) as opened:
+            for tar in opened.tars("info", "pkg"):
+                for member in tar:
+                    damage = comparison.differs(member, tar)
+                    if damage is not None:
+                        return damage
+    except BadArchive as error:
+        return Damage("", f"cannot be verified: {error.message}")
+    return comparison.find_foreign()
+
+
+class _Comparison:
+    """The state of comparing one archive with the directory `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._seen = {RECORD_FILE.as_posix()}
+
+    def differs(self, member: Member, tar: TarReader) -> Damage | None:
+        name = _plain(member.name)
+        if member.kind == DIRECTORY or name == RECORD_FILE.as_posix():
+            return None
+        self._seen.add(name)
+        path = self._root / name
+        try:
+            state = path.lstat()
+            if member.kind == SYMBOLIC_LINK:
+                same = stat.S_ISLNK(state.st_mode) and os.readlink(path) == member.link  # noqa: PTH115
+            elif not stat.S_ISREG(state.st_mode):
+                same = False
+            elif member.kind == FILE:
+                executable = os.name == "nt" or bool(member.mode & 0o111) == bool(state.st_mode & 0o111)
+                same = executable and state.st_size == member.size and _has_content(path, tar)
+            else:
+                same = member.kind == HARD_LINK and _are_equal(path, self._root / _plain(member.link))
+        except OSError as error:
+            return Damage(name, f"cannot be compared with the archive: {error.strerror or error}")
+        return None if same else Damage(name, "is not what the archive holds")
+
+    def find_foreign(self) -> Damage | None:
+        """A file that the archive does not hold: a script could be run, or a link be followed, that nobody packed."""
+        root = str(self._root)
+        for folder, folders, names in os.walk(root):
+            links = [one for one in folders if Path(folder, one).is_symlink()]
+            for name in (*names, *links):
+                path = os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")  # noqa: PTH118
+                if path not in self._seen:
+                    return Damage(path, "is not in the archive")
+        return None
+
+
+def _plain(name: str) -> str:
+    """A path of an archive as unpacking writes it."""
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _has_content(path: Path, tar: TarReader) -> bool:
+    with path.open("rb") as stream:
+        return all(stream.read(len(block)) == block for block in tar.iter_content()) and not stream.read(1)
+
+
+def _are_equal(one: Path, other: Path) -> bool:
+    with one.open("rb") as first, other.open("rb") as second:
+        while block := first.read(_BLOCK):
+            if second.read(len(block)) != block:
+                return False
+        return not second.read(1)
