@@ -72,3 +72,10 @@ def _mounted() -> dict[str, str] | None:
         # The last one covers those before.
         found[point] = rest.partition(" ")[0]
     return found
+
+
+def file_system_of(path: Path) -> str:
+    """The type of the file system that a path lies on, such as `ext4` or `nfs4`; empty where that cannot be told."""
+    kinds = _mounted() or {}
+    real = Path(os.path.realpath(path))
+    return next((kinds[str(place)] for place in (real, *real.parents) if str(place) in kinds), "")

@@ -10,7 +10,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from kaa import __version__
+from kaa.api.cache_report import CacheReport, cache_report
 from kaa.api.information import Installation, describe_installation
 from kaa.api.listing import list_environments
 from kaa.api.session import Session
@@ -90,6 +93,8 @@ def info_json(session: Session, installation: Installation) -> dict[str, object]
         "sys_rc_path": str(installation.root_prefix / ".condarc"),
         "config_files": [str(path) for path in installation.config_files],
         "pkgs_dirs": [str(path) for path in installation.package_directories],
+        "package_caches": msgspec.to_builtins(cache_report(session).directories),
+        "verify_cache": session.config.verify_cache,
         "envs_dirs": [str(path) for path in installation.environment_directories],
         "envs": environment_paths(session, environments),
         "envs_details": environment_details(environments),
@@ -135,7 +140,7 @@ def info_lines(session: Session, installation: Installation) -> list[str]:
             [f"{installation.root_prefix}  ({'writable' if installation.root_is_writable else 'read only'})"],
         ),
         ("channel URLs", [redact(url) for url in installation.channel_urls]),
-        ("package cache", [str(path) for path in installation.package_directories]),
+        ("package cache", cache_lines(cache_report(session))),
         ("envs directories", [str(path) for path in installation.environment_directories]),
         ("platform", [installation.subdir]),
         ("user-agent", [installation.user_agent]),
@@ -147,6 +152,24 @@ def info_lines(session: Session, installation: Installation) -> list[str]:
         for position, value in enumerate(values):
             lines.append(f"{key if position == 0 else '':>24} {':' if position == 0 else ' '} {value}")
     return [*lines, ""]
+
+
+def cache_lines(report: CacheReport) -> list[str]:
+    """The directories of the package cache: what each is used for, whose it is, and why files are copied from it."""
+    lines = []
+    for directory in report.directories:
+        lines.append(f"{directory.path}  ({directory.use})")
+        if directory.exists:
+            facts = [directory.mode, f"{directory.owner}:{directory.group}", directory.file_system]
+            lines.append(f"    {'  '.join(filter(None, facts))}")
+        lines += [
+            f"    {link.method} to {link.directory}" + (f": {link.reason}" if link.reason else "")
+            for link in directory.links
+            if not directory.untrusted
+        ]
+    if report.verified:
+        lines.append("every package is compared with its archive before it is used (verify_cache)")
+    return lines
 
 
 def user_condarc(session: Session) -> Path:
