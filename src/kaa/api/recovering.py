@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from kaa.errors import KaaError
 from kaa.events import Note
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.environments import absolute_location, register, registry_file
-from kaa.prefix.interruption import JOURNAL, LOCK, STAGING
+from kaa.prefix.interruption import JOURNAL, LOCK, STAGING, is_relocating
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.transaction.journal import Journal, Outcome, recover
 
@@ -45,7 +46,10 @@ def recover_environment(session: Session, prefix: Path) -> Recovery:
     A change that is under way is waited for.
     """
     prefix = absolute_location(prefix, session.cwd)
+    moved = recover_relocation(session, prefix)
     if not (prefix / JOURNAL).is_file():
+        if moved != "nothing":
+            return Recovery(prefix, moved, Prefix(prefix).is_environment())
         open_prefix(prefix)
         if not (prefix / STAGING).is_dir():
             return Recovery(prefix, "nothing")
@@ -70,6 +74,18 @@ def recover_environment(session: Session, prefix: Path) -> Recovery:
         # The change was killed before it came to that.
         register(registry_file(session.home), prefix)
     return Recovery(prefix, outcome, exists)
+
+
+def recover_relocation(session: Session, prefix: Path) -> Outcome:
+    """Finish or take back a clone, rename or move, from or to a path, that was interrupted."""
+    if not is_relocating(str(prefix)):
+        return "nothing"
+    try:
+        # Loaded when there is one: it brings all along that a copy of an environment needs.
+        outcome: Outcome = importlib.import_module("kaa.api.registering").recover_moved(session, prefix)
+    except OSError as error:
+        raise RecoveryFailed(prefix, f"{error.filename or prefix}: {error.strerror or error}") from error
+    return outcome
 
 
 def made_directories(prefix: Path) -> list[Path]:

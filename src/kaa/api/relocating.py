@@ -11,20 +11,19 @@ from pathlib import Path
 
 from kaa.api.environments import EnvironmentExists, subdir_of
 from kaa.api.recovering import recover_environment
-from kaa.api.remembering import forget_needs, remember_environment
+from kaa.api.registering import registrar
 from kaa.api.session import Session
 from kaa.config.values import link_options
-from kaa.prefix.environments import absolute_location, register, registry_file, unregister
+from kaa.prefix.environments import absolute_location
+from kaa.prefix.interruption import JOURNAL, is_relocating
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.record_files import read_record_files
 from kaa.prefix.state import check_not_frozen, is_frozen
-from kaa.transaction.journal import JOURNAL
 from kaa.transaction.plan import python_of
 from kaa.transaction.relocation import PathChange
 from kaa.transaction.relocation_execute import check_relocation, check_target
 from kaa.transaction.relocation_execute import relocate as execute_relocation
 from kaa.transaction.relocation_plan import CannotRelocate, How, Kind, RelocationPlan
-from kaa.transaction.relocation_recovery import Registrar, recover_relocation
 from kaa.transaction.relocation_survey import OF_THE_ROOT, Surveyor
 
 BLOCK = 4096
@@ -82,29 +81,6 @@ def relocate(session: Session, plan: RelocationPlan) -> None:
     )
 
 
-def registrar(session: Session) -> Registrar:
-    """What keeps the user's list of environments right."""
-    registry = registry_file(session.home)
-
-    def change(old: Path | None, new: Path | None) -> None:
-        if new is not None and session.config.register_envs:
-            register(registry, new)
-        if old is not None:
-            unregister(registry, old)
-            forget_needs(session, old)
-        if new is not None:
-            remember_environment(session, new)
-
-    return change
-
-
-def settle_relocation(session: Session, prefix: Path) -> None:
-    """Finish or take back whatever was interrupted in an environment, or on its way to this path."""
-    recover_relocation(prefix, session.reporter, registrar(session))
-    if (prefix / JOURNAL).is_file():
-        recover_environment(session, prefix)
-
-
 def _plan(
     session: Session,
     source: Path,
@@ -118,7 +94,8 @@ def _plan(
 ) -> RelocationPlan:
     source, target = absolute_location(source, session.cwd), absolute_location(target, session.cwd)
     for prefix in (source, target):
-        settle_relocation(session, prefix)
+        if is_relocating(str(prefix)) or (prefix / JOURNAL).is_file():
+            recover_environment(session, prefix)
     environment = open_prefix(source)
     is_base = _same(source, session.config.root_prefix)
     if kind != "clone":

@@ -29,16 +29,16 @@ from kaa.host.syncing import open_directory, sync_file_system, sync_path
 from kaa.models.redaction import redact
 from kaa.models.subdir import is_windows
 from kaa.prefix.history import append_revision, new_revision
+from kaa.prefix.interruption import JOURNAL, LOCK
+from kaa.prefix.interruption import RELOCATION as MARKER
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix
-from kaa.transaction.execute import LOCK, EnvironmentChanged
-from kaa.transaction.journal import JOURNAL
+from kaa.transaction.execute import EnvironmentChanged
 from kaa.transaction.placeholder import PrefixTooLong
 from kaa.transaction.plan import LinkOptions
 from kaa.transaction.prepare import NotEnoughSpace, NotWritable
 from kaa.transaction.relocation_build import Builder
 from kaa.transaction.relocation_check import check_copy
 from kaa.transaction.relocation_marker import (
-    MARKER,
     Marker,
     aside_of,
     is_bare,

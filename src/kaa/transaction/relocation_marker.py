@@ -19,11 +19,11 @@ import msgspec
 from kaa.errors import KaaError
 from kaa.host.files import remove_tree
 from kaa.host.syncing import sync_descriptor, sync_path
+from kaa.prefix.interruption import LOCK
+from kaa.prefix.interruption import RELOCATION as MARKER
 from kaa.transaction.relocation_plan import Kind
 
-MARKER = "conda-meta/.kaa-relocation"
 TEMPORARY = MARKER + ".new"
-_LOCK = "conda-meta/.kaa-lock"
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +128,7 @@ def is_ours(directory: Path, marker: Marker) -> bool:
 
 def is_bare(directory: Path) -> bool:
     """Whether a directory holds nothing but what the first or the last moment of a relocation leaves."""
-    left = {Path(_LOCK), Path(TEMPORARY), Path("conda-meta")}
+    left = {Path(LOCK), Path(TEMPORARY), Path("conda-meta")}
     if directory.is_symlink() or not directory.is_dir():
         return False
     with contextlib.suppress(OSError):

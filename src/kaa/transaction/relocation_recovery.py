@@ -18,10 +18,9 @@ from typing import TypeAlias
 from kaa.events import Note, Reporter, Warned, silent
 from kaa.host.locks import LockHolder, LockTimeout, file_lock
 from kaa.host.syncing import sync_path
-from kaa.transaction.execute import LOCK
+from kaa.prefix.interruption import LOCK
 from kaa.transaction.journal import Outcome
 from kaa.transaction.relocation_marker import (
-    MARKER,
     TEMPORARY,
     Marker,
     aside_of,
@@ -46,11 +45,6 @@ def nothing(step: str) -> None:
 
 def unregistered(old: Path | None, new: Path | None) -> None:
     """The registrar of environments that are registered nowhere."""
-
-
-def is_unfinished(prefix: Path) -> bool:
-    """Whether a relocation from or to a path was begun and not finished; it may be under way."""
-    return (prefix / MARKER).is_file() or (staging_of(prefix) / MARKER).is_file()
 
 
 def recover_relocation(
@@ -93,7 +87,7 @@ def _find_marker(prefix: Path) -> Marker | None:
     """The relocation that a path takes part in, as the old environment or as the new one."""
     found = read_marker(prefix)
     if found is None:
-        return read_marker(staging_of(prefix))
+        return read_marker(staging_of(prefix)) or read_marker(aside_of(prefix))
     if not any(_same(prefix, Path(path)) for path in (found.source, found.target)):
         # A directory that somebody moved or copied by hand: the marker says nothing of what is here.
         remove_marker(prefix)
