@@ -47,6 +47,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "remove", _MODULES + "remove", "Take packages out, or a whole environment away.", ENVIRONMENTS, ("uninstall",)
     ),
+    Command("rename", _MODULES + "rename", "Give an environment another name.", ENVIRONMENTS),
+    Command("move", _MODULES + "move", "Move an environment to another path or disk.", ENVIRONMENTS),
     Command("env", _MODULES + "env", "List, make, update, export and remove environments.", ENVIRONMENTS),
     Command("export", _MODULES + "export", "Print an environment as a file to make it again from.", ENVIRONMENTS),
     Command("verify", _MODULES + "verify", "Tell what is not as it was installed.", ENVIRONMENTS),
