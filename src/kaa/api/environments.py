@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from kaa.api.elsewhere import located
 from kaa.api.on_hand import PackagesOnHand
 from kaa.api.session import Session
+from kaa.api.settling import settle
 from kaa.api.specs import channels_named, read_specs, resolve_kept_spec
 from kaa.config.values import cutoffs_of, solve_options
 from kaa.errors import KaaError
@@ -27,7 +28,6 @@ from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.history import requested_specs
-from kaa.prefix.interruption import JOURNAL
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix, open_prefix
 from kaa.prefix.state import read_pinned
 from kaa.solver.candidates import CandidateSource, RecordSource
@@ -166,6 +166,7 @@ def plan_create(
     Raises EnvironmentExists or DirectoryIsNoEnvironment where something is already, and what solving raises.
     """
     prefix = absolute_location(prefix, session.cwd)
+    settle(session, prefix)
     check_free(prefix)
     wanted = read_specs(session, specs)
     if not wanted:
@@ -207,6 +208,7 @@ def plan_update(
 
 def is_satisfied(session: Session, prefix: Path, specs: Sequence[str | MatchSpec]) -> bool:
     """Whether installed packages are what the specs ask for already (for --satisfied-skip-solve)."""
+    settle(session, prefix)
     installed = {record.name: record for record in open_prefix(absolute_location(prefix, session.cwd)).records()}
 
     def has(spec: MatchSpec) -> bool:
@@ -247,6 +249,7 @@ def plan_explicit(
     explicit list.
     """
     prefix = absolute_location(prefix, session.cwd)
+    settle(session, prefix)
     environment = Prefix(prefix)
     current = environment.records() if environment.is_environment() else ()
     if not environment.is_environment():
@@ -281,6 +284,7 @@ def plan_dependencies(
 
 def _present(session: Session, prefix: Path, options: ChangeOptions) -> SolveRequest:
     """A request to keep an environment as it is."""
+    settle(session, prefix)
     environment = open_prefix(prefix)
     installed = environment.records()
     return SolveRequest(
@@ -385,9 +389,6 @@ def check_free(prefix: Path) -> None:
     """
     if Prefix(prefix).is_environment():
         raise EnvironmentExists(prefix)
-    if (prefix / JOURNAL).is_file():
-        # A creation that was killed here: executing the new one takes its leftovers back first.
-        return
     if prefix.is_dir():
         foreign = sorted({path.name for path in prefix.iterdir()} - KEPT_IN_ROOT)
         if foreign:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kaa.api.package_scripts import remember_installed, review_scripts
 from kaa.api.remembering import remember_needs
@@ -63,6 +63,15 @@ def _change(
         session.reporter,
         checkpoint=session.checkpoint,
     )
+
+
+def remove_whole(session: Session, transaction: Transaction, gone: Callable[[], None]) -> None:
+    """Remove the environment that a transaction empties; `gone` is called as soon as it is no more."""
+    from kaa.transaction.removal import remove_whole as remove  # noqa: PLC0415
+
+    review = review_scripts(session, transaction, ())
+    options = link_options(session.config, environ=session.environ, refused_scripts=review.refused)
+    remove(transaction, options, session.reporter, checkpoint=session.checkpoint, gone=gone)
 
 
 def _remember_platform(transaction: Transaction) -> None:

@@ -16,6 +16,7 @@ from kaa.api.environments import subdir_of
 from kaa.api.execution import execute, fetch_packages, missing_packages
 from kaa.api.overwritten import find_damaged_quickly
 from kaa.api.session import Session
+from kaa.api.settling import settle
 from kaa.errors import KaaError
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
@@ -156,6 +157,7 @@ def plan_undo(session: Session, prefix: Path, *, command: str = "", with_edited:
     Raises NothingToUndo, KeptFilesChanged, FilesNotKept, BrokenGeneration, NotAnEnvironment.
     """
     prefix = absolute_location(prefix, session.cwd)
+    settle(session, prefix)
     environment = open_prefix(prefix)
     known: dict[int, GenerationFacts] = {one.number: one for one in read_outlines(prefix)}
     if not known:
@@ -180,6 +182,7 @@ def plan_rollback(
 ) -> Restoration:
     """The way to any generation of an environment; raises NoSuchGeneration, and what `plan_undo` raises."""
     prefix = absolute_location(prefix, session.cwd)
+    settle(session, prefix)
     environment = open_prefix(prefix)
     target = read_generation(prefix, number)
     return _plan(session, environment, _look(environment), target, ROLLBACK, command, with_edited=with_edited)

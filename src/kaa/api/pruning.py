@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from kaa.api.session import Session
+from kaa.api.settling import settle
 from kaa.events import Note
 from kaa.host.files import remove_tree
 from kaa.host.locks import LockHolder, file_lock
@@ -47,6 +48,7 @@ def plan_prune(session: Session, prefix: Path, *, keep: int | None = None, older
     Raises BrokenGeneration, InvalidCutoff, NotAnEnvironment.
     """
     prefix = absolute_location(prefix, session.cwd)
+    settle(session, prefix)
     open_prefix(prefix)
     return _plan(prefix, DEFAULT_COUNT if keep is None and older_than is None else keep, _cutoff(older_than))
 

@@ -1,22 +1,24 @@
-"""Finish or take back a change that was interrupted, from what lies in the environment alone."""
+"""Finish or take back a change that was interrupted, from what lies on the disk alone."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from kaa.api.registering import recover_moved, registrar
 from kaa.api.session import Session
 from kaa.errors import KaaError
 from kaa.events import Note
 from kaa.host.locks import LockHolder, file_lock
-from kaa.prefix.environments import absolute_location, register, registry_file
-from kaa.prefix.interruption import JOURNAL, LOCK, STAGING, is_relocating
+from kaa.prefix.environments import absolute_location
+from kaa.prefix.interruption import LOCK, STAGING, is_relocating, is_unsettled
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.transaction.journal import Journal, Outcome, recover
+from kaa.transaction.setting_aside import clear_away, place_aside, settle_aside
 
 
 class RecoveryFailed(KaaError):
@@ -37,7 +39,21 @@ class Recovery(msgspec.Struct, frozen=True):
     prefix: Path
     outcome: Outcome
     exists: bool = True
-    """False when a creation was taken back: there is no environment then."""
+    """Whether there is an environment now: not after a creation was taken back, or a removal finished."""
+
+    def __str__(self) -> str:
+        if self.outcome == "nothing":
+            return f"no change of {self.prefix} was interrupted"
+        what = "is finished now" if self.outcome == "finished" else "is taken back"
+        state = "" if self.exists else "; there is no environment"
+        return f"an interrupted change of {self.prefix} {what}{state}"
+
+
+def recover_whatever(session: Session, prefix: Path) -> None:
+    """Recover a change, a removal, a replacement, a rename or a move that was interrupted, and tell (see `settle`)."""
+    recovery = _recover(session, prefix)
+    if recovery.outcome != "nothing":
+        session.reporter(Note(f"{recovery}"))
 
 
 def recover_environment(session: Session, prefix: Path) -> Recovery:
@@ -46,66 +62,77 @@ def recover_environment(session: Session, prefix: Path) -> Recovery:
     A change that is under way is waited for.
     """
     prefix = absolute_location(prefix, session.cwd)
-    moved = recover_relocation(session, prefix)
-    if not (prefix / JOURNAL).is_file():
-        if moved != "nothing":
-            return Recovery(prefix, moved, Prefix(prefix).is_environment())
+    if not is_unsettled(prefix):
         open_prefix(prefix)
         if not (prefix / STAGING).is_dir():
             return Recovery(prefix, "nothing")
+    recovery = _recover(session, prefix)
+    if recovery.outcome == "nothing" and not recovery.exists:
+        open_prefix(prefix)
+    return recovery
+
+
+def _recover(session: Session, prefix: Path) -> Recovery:
+    try:
+        relocated = recover_moved(session, prefix) if is_relocating(str(prefix)) else "nothing"
+        if relocated != "nothing" and not is_unsettled(prefix):
+            return Recovery(prefix, relocated, Prefix(prefix).is_environment())
+        with _locked(session, prefix):
+            # Whoever held the lock until now may have ended well.
+            journal = Journal.read(prefix)
+            made = _made_directories(prefix, journal)
+            outcome = recover(prefix)
+            aside = settle_aside(prefix)
+            exists = Prefix(prefix).is_environment()
+            if not exists:
+                unborn = _is_unborn(prefix)
+                clear_away(prefix, made)
+                outcome = "taken back" if unborn and outcome == aside == "nothing" else outcome
+    except OSError as error:
+        raise RecoveryFailed(prefix, f"{error.filename or prefix}: {error.strerror or error}") from error
+    outcome = outcome if aside == "nothing" else aside
+    if outcome != "nothing" and prefix != session.config.root_prefix:
+        # The change was killed before it came to that.
+        registrar(session)(None if exists else prefix, prefix if exists else None)
+    return Recovery(prefix, outcome, exists)
+
+
+@contextlib.contextmanager
+def _locked(session: Session, prefix: Path) -> Iterator[None]:
+    """Hold the locks of an environment and of what was moved aside for it."""
 
     def tell(holder: LockHolder | None) -> None:
         session.reporter(Note(f"waiting for {prefix}, which {holder or 'another process'} is changing"))
 
+    with contextlib.ExitStack() as stack:
+        # Who replaces or removes an environment keeps the lock that is moved aside with it.
+        for directory in (place_aside(prefix), prefix):
+            if (directory / "conda-meta").is_dir():
+                stack.enter_context(file_lock(directory / LOCK, waiting=tell))
+        yield
+
+
+def _is_unborn(prefix: Path) -> bool:
+    """Whether a directory holds nothing but what the very first moment of a creation leaves."""
+    conda_meta = prefix / "conda-meta"
     try:
-        with file_lock(prefix / LOCK, waiting=tell):
-            # Whoever held the lock until now may have ended well.
-            journal = Journal.read(prefix)
-            made = made_directories(prefix) if journal is not None else []
-            outcome = recover(prefix)
-            if outcome == "nothing":
-                return Recovery(prefix, "nothing", Prefix(prefix).is_environment())
-            exists = Prefix(prefix).is_environment()
-            if not exists:
-                clear_away(prefix, made)
-    except OSError as error:
-        raise RecoveryFailed(prefix, f"{error.filename or prefix}: {error.strerror or error}") from error
-    if outcome == "finished" and session.config.register_envs and prefix != session.config.root_prefix:
-        # The change was killed before it came to that.
-        register(registry_file(session.home), prefix)
-    return Recovery(prefix, outcome, exists)
+        if os.path.lexists(conda_meta / "history"):
+            return False
+        kaa_own = {Path(LOCK).name, Path(STAGING).name}
+        names = os.listdir(conda_meta)  # noqa: PTH208
+        return all(name.startswith(tuple(kaa_own)) for name in names) and os.listdir(prefix) == ["conda-meta"]  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return False
 
 
-def recover_relocation(session: Session, prefix: Path) -> Outcome:
-    """Finish or take back a clone, rename or move, from or to a path, that was interrupted."""
-    if not is_relocating(str(prefix)):
-        return "nothing"
-    try:
-        # Loaded when there is one: it brings all along that a copy of an environment needs.
-        outcome: Outcome = importlib.import_module("kaa.api.registering").recover_moved(session, prefix)
-    except OSError as error:
-        raise RecoveryFailed(prefix, f"{error.filename or prefix}: {error.strerror or error}") from error
-    return outcome
-
-
-def made_directories(prefix: Path) -> list[Path]:
-    """The directories that the interrupted change had made for the environment, as its journal says.
+def _made_directories(prefix: Path, journal: Journal | None) -> list[Path]:
+    """The directories that the interrupted change had made for the environment, inner ones first.
 
     Only those that lead to the environment's own directory count, whatever the journal says.
     """
     conda_meta = prefix / "conda-meta"
-    with contextlib.suppress(OSError, ValueError), (prefix / JOURNAL).open("rb") as stream:
-        match json.loads(stream.readline()):
-            case ["made", list(texts)]:
-                named = {text for text in texts if isinstance(text, str)}
-                return [one for one in (conda_meta, *conda_meta.parents) if str(one) in named]
-    # Killed before its first line was written: kaa's own directory is there at the most.
-    return [conda_meta]
-
-
-def clear_away(prefix: Path, made: list[Path]) -> None:
-    """Remove the directories of an environment that never came to be, inner ones first, unless something is in them."""
-    (prefix / LOCK).unlink(missing_ok=True)
-    for directory in made:
-        with contextlib.suppress(OSError):
-            directory.rmdir()
+    if journal is None:
+        return [conda_meta, prefix] if _is_unborn(prefix) else []
+    # Killed before its first line was written, kaa's own directory is there at the most.
+    named = journal.made or (str(conda_meta),)
+    return [one for one in (conda_meta, *conda_meta.parents) if str(one) in named]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from kaa.api.execution import execute
+from kaa.api.execution import remove_whole
 from kaa.api.remembering import forget_needs
 from kaa.api.session import Session
+from kaa.api.settling import settle
 from kaa.errors import KaaError
-from kaa.host.files import remove_tree
 from kaa.prefix.environments import absolute_location, registry_file, unregister
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.transaction.plan import Transaction, plan_transaction
@@ -38,6 +38,7 @@ class RemovalPlan(msgspec.Struct, frozen=True):
 def plan_environment_removal(session: Session, prefix: Path, *, command: str = "") -> RemovalPlan:
     """What removing an environment means; raises NotAnEnvironment, EnvironmentInUse."""
     prefix = absolute_location(prefix, session.cwd)
+    settle(session, prefix)
     environment = open_prefix(prefix)
     check_not_base(session, prefix)
     # A link to an environment is that environment.
@@ -59,19 +60,23 @@ def check_not_base(session: Session, prefix: Path) -> None:
 
 
 def remove_environment(session: Session, plan: RemovalPlan) -> None:
-    """Remove the packages (their pre-unlink scripts run), then the directory with all that is left in it.
+    """Remove an environment with all that is in it, after the pre-unlink scripts of its packages.
 
-    Where the environment was named by a link to its directory, both go.
+    It is there, or it is not: a kill is taken back, or finished, by the next command that names it. Where the
+    environment was named by a link to its directory, both go.
     """
     prefix = plan.transaction.prefix
-    execute(session, plan.transaction)
     target = prefix.resolve()
-    remove_tree(target)
-    unregister(registry_file(session.home), target)
-    forget_needs(session, prefix)
+
+    def forget() -> None:
+        unregister(registry_file(session.home), target)
+        forget_needs(session, target)
+
+    remove_whole(session, msgspec.structs.replace(plan.transaction, prefix=target), forget)
     if target != prefix:
         prefix.unlink(missing_ok=True)
         unregister(registry_file(session.home), prefix)
+        forget_needs(session, prefix)
 
 
 def _foreign_files(environment: Prefix) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from kaa.api.environments import ChangeOptions, Solver
 from kaa.api.execution import execute, fetch_packages, missing_packages
 from kaa.api.session import Session
+from kaa.api.settling import settle
 from kaa.cli.output import print_json
 from kaa.cli.prompt import DryRunEnds, confirm
 from kaa.cli.records import channel_names
@@ -110,6 +111,7 @@ class EnvironmentFileMissing(KaaError):
 
 def check_changeable(session: Session, prefix: Path) -> None:
     """Raise before any work is done if the environment is none, is frozen, or cannot be written to."""
+    settle(session, prefix)
     environment = open_prefix(prefix)
     if session.config.protect_frozen_envs:
         check_not_frozen(environment)
@@ -172,9 +174,14 @@ def carry_out(session: Session, transaction: Transaction, *, download_only: bool
 
 
 def perform(
-    session: Session, transaction: Transaction, *, download_only: bool = False, is_new: bool = False
+    session: Session,
+    transaction: Transaction,
+    *,
+    download_only: bool = False,
+    is_new: bool = False,
+    change: Callable[[Session, Transaction], None] = execute,
 ) -> dict[str, object]:
-    """`carry_out` without the printing of the result, which is returned in its JSON form."""
+    """`carry_out` without the printing of the result, which is returned in its JSON form; `change` does the change."""
     config = session.config
     names = channel_names(session)
     if transaction.is_empty and not is_new:
@@ -194,7 +201,7 @@ def perform(
         if download_only:
             fetch_packages(session, missing)
         else:
-            execute(session, transaction)
+            change(session, transaction)
     return result_json(transaction, missing, names, dry_run=config.dry_run)
 
 

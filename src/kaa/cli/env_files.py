@@ -15,7 +15,9 @@ from kaa.api.explicit import fetch_explicit
 from kaa.api.listing import EnvironmentContent, read_environment
 from kaa.api.pip_section import install_pip_section
 from kaa.api.recording import change_variables, latest_number
+from kaa.api.replacing import plan_anew
 from kaa.api.session import Session
+from kaa.api.settling import settle
 from kaa.cli.arguments import add_channels, add_output, add_target, flag
 from kaa.cli.changing import (
     EnvironmentFileMissing,
@@ -30,7 +32,6 @@ from kaa.cli.commands.list import created_by, explicit_list
 from kaa.cli.configuring import ArgumentsMissing, existing_target, new_target
 from kaa.cli.output import print_json, to_json
 from kaa.cli.records import channel_names
-from kaa.cli.replacing import at, free_path_beside
 from kaa.config.sources import expand_text
 from kaa.envfiles.environment_yaml import environment_document, environment_text, parse_environment_yaml
 from kaa.envfiles.spec import EnvironmentSpec, InvalidEnvironmentFile
@@ -57,6 +58,7 @@ def create_from_file(arguments: argparse.Namespace, session: Session) -> int:
         # A file is not to take hold of the base environment by its name (CEP 24).
         check_environment_name(spec.name)
     prefix = target_of(arguments, session, spec)
+    settle(session, prefix)
     if Prefix(prefix).is_environment() and not (arguments.force or session.config.always_yes):
         raise EnvironmentExists(prefix)
     if not request.entries and not arguments.no_default_packages:
@@ -74,6 +76,7 @@ def update_from_file(arguments: argparse.Namespace, session: Session) -> int:
     spec, request, folder = read_environment_file(session, arguments.file)
     prefix = target_of(arguments, session, spec, default_active=True)
     options = replace(change_options(arguments), prune=arguments.prune)
+    settle(session, prefix)
     together = Together(latest_number(prefix), options.command)
     with session_for(arguments, session, spec) as inner:
         request = with_pip(inner, spec, request)
@@ -95,7 +98,7 @@ def plan_update_from(session: Session, prefix: Path, request: Request, options: 
             return plan_transaction(prefix, session.subdir, Prefix(prefix).records(), Prefix(prefix).records())
         return plan_install(session, prefix, request.specs, options)
     # What the file does not ask for goes: the content is that of a new environment from this file.
-    fresh = at(plan_create(session, free_path_beside(prefix, "new"), request.specs, options), prefix)
+    fresh = plan_anew(prefix, lambda place: plan_create(session, place, request.specs, options))
     current = Prefix(prefix).records()
     kept = {record.name for record in fresh.final}
     return plan_transaction(

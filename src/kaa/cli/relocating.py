@@ -9,10 +9,10 @@ from pathlib import Path
 from kaa.api.relocating import plan_clone, relocate
 from kaa.api.session import Session
 from kaa.cli.changing import command_line
+from kaa.cli.commands.create import agreed_replacement
 from kaa.cli.configuring import environment_directories
 from kaa.cli.output import print_json, size_text
 from kaa.cli.prompt import DryRunEnds, confirm
-from kaa.cli.replacing import is_replacement
 from kaa.config.options import Config
 from kaa.config.sources import expand_text
 from kaa.errors import KaaError
@@ -47,7 +47,7 @@ def clone(arguments: argparse.Namespace, session: Session, target: Path) -> int:
         target,
         with_user_files=arguments.with_user_files,
         keep_frozen=arguments.keep_frozen,
-        replace=is_replacement(session, target),
+        replace=agreed_replacement(session, target) is not None,
         command=command_line(arguments),
     )
     return carry_out_relocation(session, plan, ask=False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from kaa.errors import KaaError
 from kaa.host.files import is_writable, write_atomic
 from kaa.host.locks import file_lock
+from kaa.prefix.interruption import aside_of, is_set_aside
 
 RESERVED = ("base", "root")
 FORBIDDEN = "/ :#\\"
@@ -71,12 +72,13 @@ class EnvironmentDirectories:
         self.directories = directories
 
     def find(self, name: str) -> Path | None:
-        """The existing environment (or other directory) of that name."""
+        """The existing environment (or other directory) of that name; one that is set aside just now counts."""
         if name in RESERVED:
             return self.root_prefix
         for directory in self.directories:
-            if (directory / name).is_dir():
-                return directory / name
+            path = directory / name
+            if path.is_dir() or os.path.lexists(aside_of(str(path))):
+                return path
         return None
 
     def get(self, name: str) -> Path:
@@ -112,7 +114,7 @@ class EnvironmentDirectories:
         for directory in self.directories:
             with contextlib.suppress(OSError):
                 for child in sorted(directory.iterdir()):
-                    if (child / "conda-meta" / "history").is_file():
+                    if not is_set_aside(child.name) and (child / "conda-meta" / "history").is_file():
                         found[child] = None
         for path in sorted(set(registered)):
             if (path / "conda-meta" / "history").is_file():

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kaa.errors import KaaError
@@ -33,6 +33,7 @@ from kaa.transaction.phases import Phases
 from kaa.transaction.plan import EnvironmentChanged as EnvironmentChanged
 from kaa.transaction.plan import LinkOptions, Transaction
 from kaa.transaction.prepare import NotEnoughSpace, NotWritable
+from kaa.transaction.setting_aside import clear_away
 
 NOT_FOREIGN = frozenset({"conda-meta", "pkgs", "envs", "condabin", ".condarc", "condarc", "condarc.d"})
 """What may lie in a directory before it becomes an environment."""
@@ -73,22 +74,28 @@ def execute(
     if not _changes_something(transaction) and environment.is_environment():
         return
     with (
-        _failures(prefix),
+        failures(prefix),
         _made_directories(environment.conda_meta) as made,
         file_lock(
             prefix / LOCK,
             timeout=options.lock_timeout,
-            waiting=_tell_waiting(prefix, reporter),
+            waiting=tell_waiting(prefix, reporter),
             fallback=lambda text: reporter(Note(text)),
         ),
+        _cleared_away(environment, made),
     ):
-        outcome = recover(prefix)
-        if outcome != "nothing":
-            reporter(Note(f"an interrupted change of {prefix} was {outcome} first"))
-        _check_unchanged(environment, transaction)
+        recover_first(prefix, reporter)
+        check_unchanged(environment, transaction)
         Phases(transaction, packages, options, reporter, checkpoint, made).run()
     if options.registry is not None and prefix != options.root_prefix and not register(options.registry, prefix):
         reporter(Note(f"{prefix} could not be entered in {options.registry}"))
+
+
+def recover_first(prefix: Path, reporter: Reporter) -> None:
+    """Finish or take back what an interrupted change left, and tell; the caller holds the lock."""
+    outcome = recover(prefix)
+    if outcome != "nothing":
+        reporter(Note(f"an interrupted change of {prefix} was {outcome} first"))
 
 
 def _check_place(environment: Prefix, transaction: Transaction, options: LinkOptions) -> None:
@@ -124,7 +131,7 @@ def _changed_requests(transaction: Transaction) -> bool:
     return news or bool(transaction.removed_specs or transaction.neutered_specs)
 
 
-def _tell_waiting(prefix: Path, reporter: Reporter) -> Callable[[LockHolder | None], None]:
+def tell_waiting(prefix: Path, reporter: Reporter) -> Callable[[LockHolder | None], None]:
     def tell(holder: LockHolder | None) -> None:
         reporter(Note(f"waiting for {prefix}, which {holder or 'another process'} is changing"))
 
@@ -132,7 +139,7 @@ def _tell_waiting(prefix: Path, reporter: Reporter) -> Callable[[LockHolder | No
 
 
 @contextlib.contextmanager
-def _failures(prefix: Path) -> Iterator[None]:
+def failures(prefix: Path) -> Iterator[None]:
     """Errors of the operating system as errors that say what to do."""
     try:
         yield
@@ -158,15 +165,24 @@ def _made_directories(path: Path) -> Iterator[list[Path]]:
                 made.append(directory)
         yield made
     except BaseException:
-        if made:
-            (path.parent / LOCK).unlink(missing_ok=True)
         for directory in reversed(made):
             with contextlib.suppress(OSError):
                 directory.rmdir()
         raise
 
 
-def _check_unchanged(environment: Prefix, transaction: Transaction) -> None:
+@contextlib.contextmanager
+def _cleared_away(environment: Prefix, made: Sequence[Path]) -> Iterator[None]:
+    """Leave nothing of an environment that does not come to be, not even the lock, while it is held."""
+    try:
+        yield
+    except BaseException:
+        if made and not environment.is_environment():
+            clear_away(environment.path, made[::-1])
+        raise
+
+
+def check_unchanged(environment: Prefix, transaction: Transaction) -> None:
     """Raise unless conda-meta has the records that the plan was made for."""
     planned = {f"{record.dist}.json" for record in transaction.current}
     present = {path.name for path in environment.record_files()}

@@ -262,6 +262,10 @@ class Journal:
                 case ["commit", list(paths)]:
                     yield from map(str, paths)
 
+    def abandon(self) -> None:
+        """Leave the journal where it is: what it is about has gone as a whole."""
+        self._close()
+
     def _flush_what_was_undone(self) -> None:
         # An error here is one of the files that have just been removed, or of somebody else's.
         with contextlib.suppress(OSError):

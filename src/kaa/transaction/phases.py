@@ -13,7 +13,6 @@ from kaa import __version__
 from kaa.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warned
 from kaa.host.files import LinkMethod, probe_link_method
 from kaa.host.hashing import hash_file
-from kaa.host.platform import current_subdir
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.models.redaction import redact
@@ -33,7 +32,7 @@ from kaa.transaction.package_records import RecordWriter
 from kaa.transaction.plan import Change, Install, LinkOptions, Remove, Transaction
 from kaa.transaction.prepare import Prepared, Source, check_links, check_space, prepare
 from kaa.transaction.recording import GenerationRecorder
-from kaa.transaction.script_runs import ScriptRuns
+from kaa.transaction.script_runs import ScriptRuns, runs_here
 from kaa.transaction.signing import needs_signing, sign_binaries
 
 PROBES = (RECORD_FILE, "info/paths.json", "info/files")
@@ -60,7 +59,7 @@ class Phases:
         self.options = options
         self.reporter = reporter
         self.checkpoint = checkpoint
-        self.native = _runs_here(transaction.subdir, options.native_subdir)
+        self.native = runs_here(transaction.subdir, options.native_subdir)
         self.journal = Journal(self.prefix, checkpoint, sync=options.sync)
         self.made = made
         self.rendered: dict[str, dict[str, tuple[str, str]]] = {}
@@ -108,7 +107,7 @@ class Phases:
         restoring = self.transaction.restoring
         self.recorder.before(self.transaction.current, restoring.expected if restoring else None)
         writer = RecordWriter(self.transaction, self.journal, self.checkpoint, prepared)
-        self.scripts.before_unlinking(prepared)
+        self.scripts.before_unlinking(prepared.unlink)
         self._make_room(prepared, writer)
         self.scripts.before_linking(prepared)
         self._link(prepared)
@@ -326,13 +325,6 @@ class Phases:
         self.reporter(StageStarted(name, total))
         yield
         self.reporter(StageFinished(name, time.monotonic() - start))
-
-
-def _runs_here(subdir: str, native: str) -> bool:
-    """Whether programs for `subdir` can be run on this machine."""
-    native = native or current_subdir()
-    also = {"linux-64": ("linux-32",), "win-64": ("win-32",), "osx-arm64": ("osx-64",)}
-    return subdir in ("", "noarch", native, *also.get(native, ()))
 
 
 def _is_below(path: str, links: frozenset[str]) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from kaa.events import Note, Reporter
+from kaa.host.platform import current_subdir
+from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.transaction.journal import Journal
 from kaa.transaction.plan import LinkOptions, Transaction
@@ -36,9 +38,9 @@ class ScriptRuns:
         self.native = native
         self._count = 0
 
-    def before_unlinking(self, prepared: Prepared) -> None:
-        """The scripts of the packages that go."""
-        for record, paths in prepared.unlink:
+    def before_unlinking(self, going: Iterable[tuple[PrefixRecord, Collection[str]]]) -> None:
+        """The scripts of the packages that go, each with its files that are there."""
+        for record, paths in going:
             ignored_post_unlink(record, record.files, self.transaction.subdir, self.reporter)
             if script_path(record.name, "pre-unlink", self.transaction.subdir) in paths:
                 self._run(record, "pre-unlink", self.prefix, record.link.source if record.link else "")
@@ -97,3 +99,10 @@ class ScriptRuns:
         self.journal.will_run_script(number)
         self.journal.barrier()
         return number
+
+
+def runs_here(subdir: str, native: str) -> bool:
+    """Whether programs for `subdir` can be run on this machine."""
+    native = native or current_subdir()
+    also = {"linux-64": ("linux-32",), "win-64": ("win-32",), "osx-arm64": ("osx-64",)}
+    return subdir in ("", "noarch", native, *also.get(native, ()))

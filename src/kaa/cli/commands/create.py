@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import shlex
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from kaa.api.environments import ChangeOptions, plan_create, plan_explicit
 from kaa.api.explicit import fetch_explicit
+from kaa.api.replacing import Replaced, find_replaced, plan_anew, replace_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import (
     add_channels,
@@ -27,7 +27,7 @@ from kaa.cli.arguments import (
 )
 from kaa.cli.changing import Request, change_options, perform, print_result, read_request
 from kaa.cli.configuring import ArgumentsMissing, new_target
-from kaa.cli.replacing import at, free_path_beside, is_replacement, set_aside
+from kaa.cli.prompt import confirm
 from kaa.models.match_spec import MatchSpec
 from kaa.transaction.plan import Transaction
 
@@ -108,13 +108,30 @@ def create(
     session: Session, prefix: Path, request: Request, options: ChangeOptions, *, download_only: bool = False
 ) -> dict[str, object]:
     """Plan, show, ask and make; where an environment is already, it is replaced if the user wants that."""
-    replaces = is_replacement(session, prefix)
-    # The old environment has no say in what the new one holds: the plan is made for a place where nothing is.
-    place = free_path_beside(prefix, "new") if replaces else prefix
-    transaction = at(plan(session, place, request, options), prefix)
-    aside = replaces and not session.config.dry_run and not download_only
-    with set_aside(prefix) if aside else contextlib.nullcontext():
+    replaced = agreed_replacement(session, prefix)
+    if replaced is None:
+        transaction = plan(session, prefix, request, options)
         return perform(session, transaction, download_only=download_only, is_new=True)
+
+    def change(session: Session, transaction: Transaction) -> None:
+        replace_environment(session, transaction, replaced)
+
+    transaction = plan_anew(prefix, lambda place: plan(session, place, request, options))
+    return perform(session, transaction, download_only=download_only, is_new=True, change=change)
+
+
+def agreed_replacement(session: Session, prefix: Path) -> Replaced | None:
+    """The environment that is there already and that the user agrees to lose; raises Declined, EnvironmentExists."""
+    replaced = find_replaced(session, prefix)
+    if replaced is None:
+        return None
+    if not (session.config.json or session.config.quiet):
+        present = f"There is an environment at {prefix} already, with {len(replaced.packages)} packages."
+        settled = session.config.dry_run or session.config.always_yes
+        print(f"{present} The new one takes its place." if settled else present)
+    if not session.config.dry_run:
+        confirm(session.config, "Remove it and make a new one", default=False)
+    return replaced
 
 
 def plan(session: Session, prefix: Path, request: Request, options: ChangeOptions) -> Transaction:

@@ -33,10 +33,12 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
 def recovery_text(recovery: Recovery) -> str:
     """What was done, in a sentence."""
     prefix = recovery.prefix
-    if recovery.outcome == "finished":
-        return f"The interrupted change of {prefix} was complete; it is finished now."
-    if recovery.outcome != "taken back":
+    if recovery.outcome == "nothing":
         return f"No change of {prefix} was interrupted; there is nothing to do."
+    if recovery.outcome == "finished":
+        if recovery.exists:
+            return f"The interrupted change of {prefix} was complete; it is finished now."
+        return f"The interrupted removal of {prefix} is finished now; there is no environment."
     if recovery.exists:
         return f"The interrupted change of {prefix} is taken back; the environment is what it was before."
     return f"The interrupted creation of {prefix} is taken back; there is no environment."
