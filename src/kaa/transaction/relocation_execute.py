@@ -113,7 +113,8 @@ def _failures(plan: RelocationPlan) -> Iterator[None]:
         where = os.fspath(error.filename2 or error.filename or plan.target)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NotEnoughSpace(plan.target, None, None) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        is_read = plan.kind == "clone" and where.startswith(f"{plan.source}{os.sep}")
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and not is_read:
             raise NotWritable(str(where)) from error
         raise RelocationFailed(plan.source, f"{where}: {error.strerror or error}") from error
 
