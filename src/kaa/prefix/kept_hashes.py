@@ -35,12 +35,15 @@ def changed_files(prefix: Path, distribution: InstalledDistribution) -> tuple[st
 
 
 def _hashes(record: Path, site_packages: str) -> Iterator[tuple[str, str]]:
-    """(path below the environment, `sha256=…`) of the lines of a RECORD that have a hash that can be computed."""
+    """(path below the environment, `sha256=…`) of the lines of a RECORD that have a hash that can be computed.
+
+    Some wheels list bytecode with its hash, and the installer compiles it anew: such lines say nothing.
+    """
     with record.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
         for row in csv.reader(stream):
             if len(row) >= 2 and row[1].partition("=")[0] in hashlib.algorithms_guaranteed and "=" in row[1]:
                 path = posixpath.normpath(posixpath.join(site_packages, row[0].replace("\\", "/")))
-                if not path.startswith(("/", "../")):
+                if not path.startswith(("/", "../")) and not path.endswith((".pyc", ".pyo")):
                     yield path, row[1]
 
 
