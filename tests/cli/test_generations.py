@@ -15,6 +15,11 @@ import pytest
 
 from kaa.api.going_back import plan_undo, restore
 from kaa.api.session import open_session
+from kaa.channels.bundled_pip import package_pip
+from kaa.channels.index import index_channel
+from kaa.channels.interpreter import ask_interpreter
+from kaa.channels.python import package_python
+from kaa.channels.wheel import package_wheel
 from kaa.prefix.generations import generation_file, latest_generation
 from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import Prefix
@@ -49,6 +54,11 @@ def history(kaa: Kaa, name: str = "env") -> list[dict[str, Any]]:
     return list(kaa.ok("history", "-n", name, "--json").json()["generations"])
 
 
+def changed(old: dict[str, str], new: dict[str, str]) -> set[str]:
+    """The paths that came, went or hold something else; short enough to be shown where there are thousands."""
+    return {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
+
+
 def check_requests(prefix: Path) -> None:
     """What conda's history and the records say was asked for is what the latest generation says."""
     generation = latest_generation(prefix)
@@ -71,7 +81,7 @@ def test_an_update_by_pip_in_one_of_three_environments(kaa: Kaa, only: list[str]
     assert (prefix / module).stat().st_ino == (kaa.environment("two") / module).stat().st_ino
     before = {name: state(kaa.environment(name)) for name in ("one", "two", "three")}
     pip(prefix, "install", "--upgrade", *offered, "speech")
-    changed = state(prefix)
+    updated = state(prefix)
     assert "speech 2.0" in (prefix / module).read_text()
     assert {name: state(kaa.environment(name)) for name in ("two", "three")} == {
         name: before[name] for name in ("two", "three")
@@ -92,7 +102,7 @@ def test_an_update_by_pip_in_one_of_three_environments(kaa: Kaa, only: list[str]
     check_requests(prefix)
 
     kaa.ok("rollback", "-n", "one", "-y", "2")
-    assert state(prefix) == changed
+    assert state(prefix) == updated
     kaa.ok("rollback", "-n", "one", "-y", "1", "--offline")
     assert state(prefix) == before["one"]
     assert state(kaa.environment("two")) == before["two"]
@@ -551,3 +561,61 @@ def test_pruning_drops_kept_files_that_nothing_needs(kaa: Kaa, only: list[str], 
     kaa.ok("history", "-n", "env", "--prune", "--keep", "1", "-y")
     assert [path.name.rpartition("-")[0] for path in kept.iterdir()] == ["extra-2.0"]
     assert (prefix / SITE / "extra.py").read_text() == "version = '2.0'\n"
+
+
+# -- a real python ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="pythons are packaged on Linux only")
+def test_a_real_python_and_its_own_pip(kaa: Kaa, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = tmp_path / "real"
+    original = ask_interpreter(Path(sys.executable))
+    packaged = package_python(Path(sys.executable), channel, environ={}, level=1)
+    subdir = packaged.path.parent.name
+    if not package_pip(original, channel, subdir=subdir, level=1):
+        pytest.skip("this python has no pip")
+    for name in ("speech", "extra"):
+        package_wheel(folder / "wheels" / f"{name}-1.0-py3-none-any.whl", channel, subdir=subdir, level=1)
+    index_channel(channel, workers=1)
+    monkeypatch.setenv("CONDA_SUBDIR", subdir)
+    # What running python leaves is nobody's.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    only = ["-O", "-c", str(channel)]
+    for name in ("one", "two"):
+        kaa.ok("create", "-y", "-n", name, *only, "pip", "speech")
+    prefix, other = kaa.environment("one"), kaa.environment("two")
+    before, untouched = state(prefix), state(other)
+    python = prefix / f"bin/python{original.minor}"
+    offered = ["--no-index", "--find-links", str(folder / "wheels")]
+    command = [str(python), "-m", "pip", "--no-cache-dir", "-q", "install", "--upgrade", *offered, "speech", "extra"]
+    subprocess.run(command, check=True, env=environ)
+    by_pip = state(prefix)
+    assert (
+        subprocess.run([prefix / "bin/speak"], capture_output=True, env=environ, check=True).stdout == b"speech 2.0\n"
+    )
+    assert state(other) == untouched
+    kaa.ok("undo", "-n", "one", "-y", "--offline")
+    assert changed(before, state(prefix)) == set()
+    assert kaa.ok("verify", "-n", "one").out.endswith("Nothing is wrong.\n")
+    assert (
+        subprocess.run([prefix / "bin/speak"], capture_output=True, env=environ, check=True).stdout == b"speech 1.0\n"
+    )
+    kaa.ok("rollback", "-n", "one", "-y", "2")
+    assert changed(by_pip, state(prefix)) == set()
+    assert state(other) == untouched
+
+    # An environment file with a section for pip is one change.
+    file = tmp_path / "more.yml"
+    section = ["--no-index", f"--find-links {folder / 'wheels'}", "extra==1.0", "other"]
+    lines = "".join(f"    - {line}\n" for line in section)
+    file.write_text(
+        f"name: two\nchannels: [{channel}, nodefaults]\ndependencies:\n  - pip:\n{lines}variables: {{A: b}}\n"
+    )
+    kaa.ok("env", "update", "-f", str(file))
+    assert [(one["cause"], one["parent"]) for one in history(kaa, "two")][1:] == [("pip", 1), ("variables", 1)]
+    assert (other / f"lib/python{original.minor}/site-packages/other.py").exists()
+    kaa.ok("undo", "-n", "two", "-y", "--offline")
+    assert changed(untouched, state(other)) == set()
+    assert kaa.ok("verify", "-n", "two").out.endswith("Nothing is wrong.\n")
