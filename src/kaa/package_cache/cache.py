@@ -114,11 +114,8 @@ class PackageCache:
         """Where the indexes of channels are kept: in the first directory where this user can renew them."""
         first = self.writable_directory()
         for path in self.sources[self.sources.index(first) :]:
-            index = path / INDEXES
-            if self.verified and not (is_only_ours(path) and is_only_ours(index)):
-                continue
-            if is_writable(index) and (path == first or _is_usable(path)):
-                return index
+            if self._counts(path, INDEXES) and is_writable(path / INDEXES) and (path == first or _is_usable(path)):
+                return path / INDEXES
         return first / INDEXES
 
     def find(self, record: RepoDataRecord) -> ExtractedPackage | None:
@@ -179,18 +176,18 @@ class PackageCache:
         """
         if directory not in self._bytecode:
             beside = directory / BYTECODE
-            if self.verified and not (is_only_ours(directory) and is_only_ours(beside)):
-                places = [path for path in self.sources if is_writable(path) and is_only_ours(path)]
-                shared = None
-            else:
-                places = [path for path in self.sources if is_writable(path)]
-                shared = beside
-            origin = hashlib.sha256(str(directory).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-            if (shared is not None and is_writable(beside)) or not places:
+            counts = self._counts(directory, BYTECODE)
+            places = [path for path in self.sources if is_writable(path / BYTECODE) and self._counts(path, BYTECODE)]
+            if (counts and is_writable(beside)) or not places:
                 self._bytecode[directory] = beside, None
             else:
-                self._bytecode[directory] = places[0] / BYTECODE / origin, shared
+                origin = hashlib.sha256(str(directory).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+                self._bytecode[directory] = places[0] / BYTECODE / origin, beside if counts else None
         return self._bytecode[directory]
+
+    def _counts(self, directory: Path, name: str) -> bool:
+        """Whether what is kept below `name` in a directory may be used: nothing tells whether it was altered."""
+        return not self.verified or (is_only_ours(directory) and is_only_ours(directory / name))
 
 
 def _is_usable(directory: Path) -> bool:

@@ -242,19 +242,28 @@ def _raise_first(futures: Sequence[Future[ExtractedPackage]]) -> None:
 def _free_directory(directory: Path, record: RepoDataRecord) -> Path:
     """Where a package is to be put: under its plain name unless another package has that."""
     plain, told_apart = (directory / name for name in names_of(record))
-    if not plain.is_symlink() and not plain.exists():
-        return plain
-    there = read_record(plain)
-    # A directory without a sound record was left unfinished by someone.
-    mine = there is None or is_same_package(there, record)
-    return plain if mine and _can_be_moved(plain) else told_apart
+    for path in (plain, told_apart):
+        if not path.is_symlink() and not path.exists():
+            return path
+        there = read_record(path)
+        # A directory without a sound record was left unfinished by someone.
+        if (there is None or is_same_package(there, record)) and _is_ours_to_replace(path):
+            return path
+    reason = f"{plain.name} is there already, of another user who does not let you use it"
+    raise CannotWrite(directory, record.url, reason)
 
 
-def _can_be_moved(path: Path) -> bool:
-    """Whether this user may rename what is at `path`: in a directory with the sticky bit, only its owner may."""
-    if sys.platform == "win32" or not path.parent.stat().st_mode & stat.S_ISVTX:
+def _is_ours_to_replace(path: Path) -> bool:
+    """Whether this user may judge what is at `path`, and may rename it.
+
+    What another user's umask closes is perhaps sound; in a directory with the sticky bit only its owner may rename it.
+    """
+    if sys.platform == "win32" or path.is_symlink():
         return True
-    return os.geteuid() in (0, path.parent.stat().st_uid, path.lstat().st_uid)
+    if not os.access(path, os.R_OK | os.X_OK):
+        return False
+    above = path.parent.stat()
+    return not above.st_mode & stat.S_ISVTX or os.geteuid() in (0, above.st_uid, path.stat().st_uid)
 
 
 def _local_archive(record: RepoDataRecord) -> Path | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kaa.archive.read import BadArchive, open_package
 from kaa.archive.tar import DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK, Member, TarReader
-from kaa.package_cache.cache import PackageCache
+from kaa.package_cache.cache import PackageCache, has_the_bytes
 from kaa.package_cache.extracted_package import RECORD_FILE, ExtractedPackage
 from kaa.package_cache.validate import Damage
 
@@ -22,8 +22,11 @@ _BLOCK = 1 << 20
 def find_forgery(package: ExtractedPackage, cache: PackageCache) -> Damage | None:
     """The first difference between an unpacked package and its archive; None when there is none."""
     archive = cache.find_archive(package.record)
+    if archive is None and package.archive is not None and has_the_bytes(package.archive, package.record):
+        # A file of this machine that is a package by itself.
+        archive = package.archive
     if archive is None:
-        return Damage("", "cannot be verified: its archive is not in the cache")
+        return Damage("it", "cannot be verified: its archive is not in the cache")
     comparison = _Comparison(package.directory)
     try:
         with open_package(archive) as opened:
@@ -33,7 +36,7 @@ def find_forgery(package: ExtractedPackage, cache: PackageCache) -> Damage | Non
                     if damage is not None:
                         return damage
     except BadArchive as error:
-        return Damage("", f"cannot be verified: {error.message}")
+        return Damage("it", f"cannot be verified: {error.message}")
     return comparison.find_foreign()
 
 
