@@ -358,7 +358,7 @@ def test_refusals(env: Kaa, monkeypatch: pytest.MonkeyPatch) -> None:
     (env.home / "full/file").write_text("")
     before = env.tree(env.root)
     cases = {
-        ("rename", "-y", "-n", "old", "there"): "prefix already exists",
+        ("rename", "-y", "-n", "old", "there"): "is an environment already",
         ("move", "-y", "-n", "old", str(env.home / "full")): "something else is there already",
         ("move", "-y", "-n", "old", str(old / "inner")): "lies in",
         ("create", "-y", "-p", str(old / "inner"), "--clone", "old"): "lies in",

@@ -7,15 +7,15 @@ relocate(session, plan)
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from kaa.api.environments import EnvironmentExists, subdir_of
-from kaa.api.recovering import recover_environment
 from kaa.api.registering import registrar
 from kaa.api.session import Session
+from kaa.api.settling import settle
 from kaa.config.values import link_options
 from kaa.prefix.environments import absolute_location
-from kaa.prefix.interruption import JOURNAL, is_relocating
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.record_files import read_record_files
 from kaa.prefix.state import check_not_frozen, is_frozen
@@ -94,28 +94,30 @@ def _plan(
 ) -> RelocationPlan:
     source, target = absolute_location(source, session.cwd), absolute_location(target, session.cwd)
     for prefix in (source, target):
-        if is_relocating(str(prefix)) or (prefix / JOURNAL).is_file():
-            recover_environment(session, prefix)
+        settle(session, prefix)
     environment = open_prefix(source)
     is_base = _same(source, session.config.root_prefix)
     if kind != "clone":
         _check_goes(session, source, kind, is_base=is_base)
     _check_apart(source, target, is_base=is_base)
-    replaces = _check_free(session, target, replace=replace)
+    replaces = _check_free(session, target, kind, replace=replace)
     records = tuple(file.record for file in read_record_files(environment) if file.counts and file.record is not None)
     subdir = subdir_of(session, records)
     old = dict.fromkeys([os.fsencode(source), os.fsencode(source.resolve())])
     change = PathChange(tuple(old), os.fsencode(target), subdir)
-    found = Surveyor(
-        environment,
-        records,
-        change,
-        kind,
-        is_base=is_base,
-        with_user_files=with_user_files,
-        always_copy=session.config.always_copy,
-        keep_frozen=keep_frozen,
-    ).look()
+    try:
+        found = Surveyor(
+            environment,
+            records,
+            change,
+            kind,
+            is_base=is_base,
+            with_user_files=with_user_files,
+            always_copy=session.config.always_copy,
+            keep_frozen=keep_frozen,
+        ).look()
+    except OSError as error:
+        raise CannotRelocate(source, f"cannot be read: {error.filename or source}: {error.strerror}") from error
     if kind != "clone" and found.left_out:
         raise _holds_others(source, found.left_out)
     other_disk = _device(source) != _device(target)
@@ -171,7 +173,7 @@ def _check_goes(session: Session, source: Path, kind: Kind, *, is_base: bool) ->
         raise CannotRelocate(
             source,
             f"cannot be {verb}: it is a link to {source.resolve()}",
-            f"name that directory: --prefix {source.resolve()}",
+            f"name that directory: --prefix {shlex.quote(str(source.resolve()))}",
             "rename the link itself with `mv`: the environment stays where it is",
         )
     if session.config.protect_frozen_envs:
@@ -189,15 +191,19 @@ def _check_apart(source: Path, target: Path, *, is_base: bool) -> None:
         raise CannotRelocate(target, f"holds {source}, and cannot be replaced by it", "choose another path")
 
 
-def _check_free(session: Session, target: Path, *, replace: bool) -> bool:
+def _check_free(session: Session, target: Path, kind: Kind, *, replace: bool) -> bool:
     """Whether an environment at the target is replaced; raises where something is there that stays."""
     if not Prefix(target).is_environment():
         check_target(target)
         return False
     active = session.environ.get("CONDA_PREFIX")
     kept = [session.config.root_prefix, *([Path(active)] if active else [])]
-    if not replace or target.is_symlink() or any(_same(target, one) for one in kept):
+    stays = target.is_symlink() or any(_same(target, one) for one in kept)
+    if stays or (not replace and kind == "clone"):
         raise EnvironmentExists(target)
+    if not replace:
+        ways_out = ("choose another name or path", "add --force: the environment that is there is removed then")
+        raise CannotRelocate(target, "is an environment already", *ways_out)
     if session.config.protect_frozen_envs:
         check_not_frozen(Prefix(target))
     return True
@@ -209,7 +215,7 @@ def _holds_others(source: Path, others: list[str]) -> CannotRelocate:
         source,
         f"has other environments or a package cache below it, which would stop working elsewhere: {shown}",
         "move these first, one by one",
-        f"clone it with `kaa create --clone {source} …`: what lies below it stays where it is",
+        f"clone it with `kaa create --clone {shlex.quote(str(source))} …`: what lies below it stays where it is",
     )
 
 

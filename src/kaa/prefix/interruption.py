@@ -58,7 +58,7 @@ def is_relocating(prefix: str) -> bool:
     """Whether an environment is being renamed or moved, or is being made at this path as a copy of another one."""
     parent, name = os.path.split(os.fspath(prefix))
     left = [f"{prefix}/{RELOCATION}", f"{prefix}/{RELOCATION}.new"]
-    left += [os.path.join(parent, f".{name}.kaa-{purpose}") for purpose in ("new", "old", "replaced")]
+    left += [os.path.join(parent, f".{name[:200]}.kaa-{purpose}") for purpose in ("new", "old", "replaced")]
     return any(map(os.path.lexists, left))
 
 

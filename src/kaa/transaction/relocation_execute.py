@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -32,9 +33,8 @@ from kaa.prefix.history import append_revision, new_revision
 from kaa.prefix.interruption import JOURNAL, LOCK
 from kaa.prefix.interruption import RELOCATION as MARKER
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix
-from kaa.transaction.execute import EnvironmentChanged
 from kaa.transaction.placeholder import PrefixTooLong
-from kaa.transaction.plan import LinkOptions
+from kaa.transaction.plan import EnvironmentChanged, LinkOptions
 from kaa.transaction.prepare import NotEnoughSpace, NotWritable
 from kaa.transaction.relocation_build import Builder
 from kaa.transaction.relocation_check import check_copy
@@ -153,7 +153,7 @@ def _check_still(plan: RelocationPlan) -> None:
             raise CannotRelocate(
                 source,
                 f"cannot be cloned, renamed or moved while {directory} is there",
-                f"finish what was begun with `kaa recover --prefix {plan.target}`",
+                f"finish what was begun with `kaa recover --prefix {shlex.quote(str(plan.target))}`",
                 "move that directory away",
             )
 
@@ -237,7 +237,7 @@ class Relocation:
             self.checkpoint("compare")
             check_copy(self.plan, builder.made)
             self.checkpoint("history")
-            self._append_history()
+            self._write_history()
             self.checkpoint("sync")
             written = (str(path) for path in self.staging.rglob("*"))
             sync_file_system(descriptor, written)
@@ -248,11 +248,13 @@ class Relocation:
         if signature(files) != self.plan.signature:
             raise EnvironmentChanged(self.plan.source, ["files"])
 
-    def _append_history(self) -> None:
+    def _write_history(self) -> None:
+        """The history of the old environment and one entry more; from then on the directory is an environment."""
         environment = Prefix(self.staging)
         if self.plan.kind == "clone":
             (environment.conda_meta / "created_at").write_text(f"{time.time()}\n")
         date = time.strftime("%Y-%m-%d %H:%M:%S")
+        shutil.copyfile(Prefix(self.plan.source).history_file, environment.history_file)
         append_revision(environment, new_revision(date, redact(self.plan.command), program=f"kaa {__version__}"))
 
     def _give_name(self) -> None:

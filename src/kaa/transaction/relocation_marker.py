@@ -62,17 +62,17 @@ class MarkerDamaged(KaaError):
 
 def staging_of(target: Path) -> Path:
     """Where the environment is made that is to be at `target`."""
-    return target.with_name(f".{target.name}.kaa-new")
+    return target.with_name(f".{target.name[:200]}.kaa-new")
 
 
 def aside_of(source: Path) -> Path:
     """Where the old environment is while it is removed."""
-    return source.with_name(f".{source.name}.kaa-old")
+    return source.with_name(f".{source.name[:200]}.kaa-old")
 
 
 def replaced_of(target: Path) -> Path:
     """Where the environment is that was at `target`, while it is replaced."""
-    return target.with_name(f".{target.name}.kaa-replaced")
+    return target.with_name(f".{target.name[:200]}.kaa-replaced")
 
 
 def read_marker(directory: Path) -> Marker | None:
@@ -108,6 +108,9 @@ def remove_environment(directory: Path) -> None:
     """Remove a directory of a relocation, its marker last: whatever stops this, it is known what the rest is."""
     if not directory.is_dir() or directory.is_symlink():
         return
+    # Without it nobody takes the directory for an environment any more.
+    with contextlib.suppress(NotADirectoryError):
+        (directory / "conda-meta/history").unlink(missing_ok=True)
     for child in sorted(directory.iterdir()):
         if child.name != "conda-meta":
             remove_tree(child)

@@ -24,7 +24,7 @@ from kaa.prefix.prefix import Prefix
 from kaa.prefix.python_packages import PythonDistribution
 from kaa.transaction.actions import bytecode_source, why_unsafe
 from kaa.transaction.relocation import NoRoom, PathChange, mentions, moved_binary, moved_head
-from kaa.transaction.relocation_plan import SHOWN_MENTIONS, CannotRelocate, Distribution, How, Item, Kind
+from kaa.transaction.relocation_plan import SHOWN_MENTIONS, Distribution, How, Item, Kind
 
 CONDA_META = "conda-meta/"
 CONFIGURATION = (".condarc", "condarc", "condarc.d")
@@ -79,7 +79,7 @@ class Surveyor:
         self.keep_frozen = keep_frozen
         self.found = Survey()
         self.records = {f"{record.dist}.json" for record in records}
-        """They are written anew, whatever changes in them."""
+        """They are written anew, as the history is, which makes a directory an environment."""
         self.owned = _owned(records)
         distributions = read_distributions(environment, records, _changed_lists(environment, self.owned))
         self.found.pip = list(distributions)
@@ -157,7 +157,7 @@ class Surveyor:
     def _look_at_own(self, path: str, state: os.stat_result) -> None:
         """A file of conda-meta; records are written anew in any case."""
         name = path[len(CONDA_META) :]
-        if name.startswith(OWN_MARK) or name in self.records:
+        if name.startswith(OWN_MARK) or name in self.records or name == "history":
             return
         if self.kind == "clone" and (name == "created_at" or (name == "frozen" and not self.keep_frozen)):
             return
@@ -343,15 +343,3 @@ def signature(files: Collection[tuple[str, os.stat_result]]) -> str:
             text = f"{path}\0{state.st_mode}\0{state.st_size}\0{state.st_mtime_ns}\n"
             digest.update(text.encode(errors="surrogateescape"))
     return digest.hexdigest()
-
-
-def check_whole(prefix: Path, left_out: Sequence[str], verb: str) -> None:
-    """Raise CannotRelocate where other environments or a package cache lie below one that would go."""
-    if left_out:
-        shown = ", ".join(left_out[:3]) + (", …" if left_out[3:] else "")
-        raise CannotRelocate(
-            prefix,
-            f"cannot be {verb}: {shown} below it would stop working at another path",
-            "move what lies there first, one by one",
-            f"clone it with `kaa create --clone {prefix} …`: what lies below is left where it is",
-        )
