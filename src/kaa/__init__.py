@@ -22,11 +22,19 @@ if TYPE_CHECKING:
     from kaa.api.execution import execute as execute
     from kaa.api.execution import missing_packages as missing_packages
     from kaa.api.explicit import fetch_explicit as fetch_explicit
+    from kaa.api.generations import compare_generations as compare_generations
+    from kaa.api.generations import read_environment_history as read_environment_history
+    from kaa.api.going_back import plan_rollback as plan_rollback
+    from kaa.api.going_back import plan_undo as plan_undo
+    from kaa.api.going_back import restore_generation as restore_generation
     from kaa.api.information import describe_installation as describe_installation
     from kaa.api.listing import list_environments as list_environments
     from kaa.api.listing import read_environment as read_environment
     from kaa.api.problems import ProblemWriter as ProblemWriter
     from kaa.api.problems import solve_problem as solve_problem
+    from kaa.api.pruning import plan_pruning as plan_pruning
+    from kaa.api.pruning import prune_generations as prune_generations
+    from kaa.api.recording import change_variables as change_variables
     from kaa.api.recovering import recover_environment as recover_environment
     from kaa.api.removal import plan_environment_removal as plan_environment_removal
     from kaa.api.removal import remove_environment as remove_environment
@@ -66,7 +74,9 @@ _PUBLIC = {
     "Transaction": "kaa.transaction.plan",
     "Version": "kaa.models.version",
     "VersionSpec": "kaa.models.version_spec",
+    "change_variables": "kaa.api.recording",
     "clean": "kaa.api.cleaning",
+    "compare_generations": "kaa.api.generations",
     "describe_installation": "kaa.api.information",
     "execute": "kaa.api.execution",
     "explain_absence": "kaa.api.why_not",
@@ -81,11 +91,17 @@ _PUBLIC = {
     "plan_environment_removal": "kaa.api.removal",
     "plan_explicit": "kaa.api.environments",
     "plan_install": "kaa.api.environments",
+    "plan_pruning": "kaa.api.pruning",
     "plan_remove": "kaa.api.environments",
+    "plan_rollback": "kaa.api.going_back",
+    "plan_undo": "kaa.api.going_back",
     "plan_update": "kaa.api.environments",
+    "prune_generations": "kaa.api.pruning",
     "read_environment": "kaa.api.listing",
+    "read_environment_history": "kaa.api.generations",
     "recover_environment": "kaa.api.recovering",
     "remove_environment": "kaa.api.removal",
+    "restore_generation": "kaa.api.going_back",
     "search_packages": "kaa.api.searching",
     "solve_problem": "kaa.api.problems",
     "verify_environment": "kaa.api.verifying",

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from kaa.api.environments import ChangeOptions, plan_create, plan_install, plan_remove
 from kaa.api.execution import execute
 from kaa.api.generations import read_environment_history
-from kaa.api.going_back import NothingToUndo, plan_rollback, plan_undo, restore
+from kaa.api.going_back import NothingToUndo, plan_rollback, plan_undo, restore_generation
 from kaa.api.recording import change_variables
 from kaa.api.session import Session, open_session
 from kaa.host.files import remove_tree
@@ -140,7 +140,7 @@ class Histories(RuleBasedStateMachine):
                 plan = plan_undo(self.session, self.prefix)
             except NothingToUndo:
                 return
-            restore(self.session, plan)
+            restore_generation(self.session, plan)
             self.check(plan.target.number)
 
         self.change(do)
@@ -152,7 +152,7 @@ class Histories(RuleBasedStateMachine):
         def do() -> None:
             plan = plan_rollback(self.session, self.prefix, number)
             if plan.is_needed:
-                restore(self.session, plan)
+                restore_generation(self.session, plan)
             self.check(number)
 
         self.change(do)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kaa.api.going_back import plan_undo, restore
+from kaa.api.going_back import plan_undo, restore_generation
 from kaa.api.session import open_session
 from kaa.channels.bundled_pip import package_pip
 from kaa.channels.index import index_channel
@@ -391,7 +391,7 @@ def test_pip_between_plan_and_execution(kaa: Kaa, only: list[str], offered: list
         pip(prefix, "install", *offered, "extra==1.0")
         before = kaa.tree(prefix)
         with pytest.raises(EnvironmentChanged) as caught:
-            restore(session, plan)
+            restore_generation(session, plan)
     assert caught.value.differing == ("extra",)
     after = kaa.tree(prefix)
     assert {path: after[path] for path in before} == before

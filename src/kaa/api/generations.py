@@ -91,7 +91,9 @@ def state_of(environment: Prefix) -> State:
     return EnvironmentLook(environment).state(environment.records(), read_history(environment))
 
 
-def compare(session: Session, prefix: Path, old: Point | None = None, new: Point | None = None) -> Comparison:
+def compare_generations(
+    session: Session, prefix: Path, old: Point | None = None, new: Point | None = None
+) -> Comparison:
     """In what an environment differs between two points in time.
 
     Without them: the generation before the latest, and the latest; of a single generation, it and now. Raises

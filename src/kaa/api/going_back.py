@@ -188,7 +188,7 @@ def plan_rollback(
     return _plan(session, environment, _look(environment), target, ROLLBACK, command, with_edited=with_edited)
 
 
-def restore(session: Session, restoration: Restoration) -> int | None:
+def restore_generation(session: Session, restoration: Restoration) -> int | None:
     """Carry out the way back; gives the number of the new generation.
 
     Raises PackagesLost with every package that cannot be had, before anything is changed.

@@ -41,7 +41,9 @@ class PrunePlan(msgspec.Struct, frozen=True):
     """How many bytes that frees: what an environment has as well counts nothing"""
 
 
-def plan_prune(session: Session, prefix: Path, *, keep: int | None = None, older_than: str | None = None) -> PrunePlan:
+def plan_pruning(
+    session: Session, prefix: Path, *, keep: int | None = None, older_than: str | None = None
+) -> PrunePlan:
     """What would go: generations that are neither among the latest `keep` nor younger than `older_than` (`30d`).
 
     Each of the two says nothing if it is not given; without both, the latest ten stay. The latest one always stays.
@@ -53,7 +55,7 @@ def plan_prune(session: Session, prefix: Path, *, keep: int | None = None, older
     return _plan(prefix, DEFAULT_COUNT if keep is None and older_than is None else keep, _cutoff(older_than))
 
 
-def prune(session: Session, plan: PrunePlan) -> PrunePlan:
+def prune_generations(session: Session, plan: PrunePlan) -> PrunePlan:
     """Drop what the plan says, as far as it is still so; gives what went."""
     prefix = plan.prefix
 

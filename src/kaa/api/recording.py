@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from kaa.api.session import Session
+from kaa.api.settling import settle
 from kaa.events import Note
 from kaa.host.files import current_umask
 from kaa.host.locks import LockHolder, file_lock
@@ -74,6 +75,7 @@ def _recorder(session: Session, prefix: Path, command: str) -> Iterator[tuple[Jo
     def tell(holder: LockHolder | None) -> None:
         session.reporter(Note(f"waiting for {prefix}, which {holder or 'another process'} is changing"))
 
+    settle(session, prefix)
     with file_lock(prefix / LOCK, waiting=tell):
         recover(prefix)
         journal = Journal(prefix, session.checkpoint)

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from kaa.api.execution import missing_packages
-from kaa.api.going_back import Restoration, restore
+from kaa.api.going_back import Restoration, restore_generation
 from kaa.api.session import Session
 from kaa.cli.arguments import add_frozen, add_network, add_output, add_prompts, add_target
 from kaa.cli.differing import difference_lines, differences_json
@@ -56,7 +56,7 @@ def go_back(session: Session, restoration: Restoration) -> int:
             raise DryRunEnds
     else:
         confirm(config)
-        made = restore(session, restoration)
+        made = restore_generation(session, restoration)
     if config.json:
         document = result_json(transaction, missing, names, dry_run=config.dry_run)
         print_json({**document, **restoration_json(restoration), "generation": made})

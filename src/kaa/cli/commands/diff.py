@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kaa.api.generations import NOW, Point, compare
+from kaa.api.generations import NOW, Point, compare_generations
 from kaa.api.session import Session
 from kaa.cli.arguments import add_output, add_target
 from kaa.cli.configuring import existing_target
@@ -41,7 +41,7 @@ def point(text: str) -> Point:
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     prefix = existing_target(arguments, session.config, session.environ)
-    found = compare(session, prefix, arguments.old, arguments.new)
+    found = compare_generations(session, prefix, arguments.old, arguments.new)
     if session.config.json:
         document = {"success": True, "prefix": str(found.prefix), "old": found.old, "new": found.new}
         print_json({**document, "same": found.changes.is_empty, **differences_json(found.changes)})

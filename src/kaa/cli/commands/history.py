@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from kaa.api.generations import EnvironmentHistory, HistoryEntry, read_environment_history
-from kaa.api.pruning import PrunePlan, plan_prune, prune
+from kaa.api.pruning import PrunePlan, plan_pruning, prune_generations
 from kaa.api.session import Session
 from kaa.cli.arguments import add_output, add_prompts, add_target
 from kaa.cli.configuring import ArgumentsMissing, existing_target
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         raise ArgumentsMissing("--keep and --older-than say what --prune drops", hints=("add --prune",))
     prefix = existing_target(arguments, session.config, session.environ)
     if arguments.prune:
-        return drop(session, plan_prune(session, prefix, keep=arguments.keep, older_than=arguments.older_than))
+        return drop(session, plan_pruning(session, prefix, keep=arguments.keep, older_than=arguments.older_than))
     history = read_environment_history(session, prefix)
     if session.config.json:
         print_json(history_json(history))
@@ -136,7 +136,7 @@ def drop(session: Session, plan: PrunePlan) -> int:
         raise DryRunEnds
     if (plan.generations or plan.keys) and not config.dry_run:
         confirm(config)
-        plan = prune(session, plan)
+        plan = prune_generations(session, plan)
     if config.json:
         print_json(
             {
