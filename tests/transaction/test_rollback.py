@@ -274,7 +274,7 @@ def test_a_change_recovers_first(world: World) -> None:
     with pytest.raises(Injected):
         world.perform(transaction, checkpoint=FailAt(1, lambda: Injected()))
     assert tree(world.prefix) == before
-    assert any("interrupted change" in note for note in world.notes())
+    assert any("interrupted change" in text for text in world.warnings())
 
 
 def test_a_line_that_was_cut_short_had_not_been_acted_on(world: World) -> None:

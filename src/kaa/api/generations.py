@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from kaa.api.session import Session
+from kaa.api.settling import warn_of_interruption
 from kaa.prefix.current_state import EnvironmentLook
 from kaa.prefix.differences import Described, Differences, differences
 from kaa.prefix.environments import absolute_location
@@ -68,6 +69,7 @@ def read_environment_history(session: Session, prefix: Path) -> EnvironmentHisto
     """The generations of an environment with what changed from each to the next; raises NotAnEnvironment."""
     prefix = absolute_location(prefix, session.cwd)
     environment = open_prefix(prefix)
+    warn_of_interruption(session, prefix)
     entries: list[HistoryEntry] = []
     broken: list[str] = []
     previous: Described = State()
@@ -101,6 +103,7 @@ def compare_generations(
     """
     prefix = absolute_location(prefix, session.cwd)
     environment = open_prefix(prefix)
+    warn_of_interruption(session, prefix)
     numbers = generation_numbers(prefix)
     if old is None:
         if not numbers:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from kaa.api.session import Session
+from kaa.api.settling import warn_of_interruption
 from kaa.host.files import is_writable
 from kaa.models.prefix_record import PrefixRecord
 from kaa.prefix.environments import absolute_location, read_registry, registry_file
@@ -41,6 +42,7 @@ def read_environment(session: Session, prefix: Path) -> EnvironmentContent:
     """What an environment holds; raises NotAnEnvironment, BrokenPrefixRecord."""
     prefix = absolute_location(prefix, session.cwd)
     environment = open_prefix(prefix)
+    warn_of_interruption(session, prefix)
     records = environment.records()
     return EnvironmentContent(prefix, records, find_distributions(environment, records))
 

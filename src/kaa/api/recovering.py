@@ -12,7 +12,7 @@ import msgspec
 from kaa.api.registering import recover_moved, registrar
 from kaa.api.session import Session
 from kaa.errors import KaaError
-from kaa.events import Note
+from kaa.events import Note, Warned
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.interruption import LOCK, STAGING, is_relocating, is_unsettled
@@ -53,7 +53,7 @@ def recover_whatever(session: Session, prefix: Path) -> None:
     """Recover a change, a removal, a replacement, a rename or a move that was interrupted, and tell (see `settle`)."""
     recovery = _recover(session, prefix)
     if recovery.outcome != "nothing":
-        session.reporter(Note(f"{recovery}"))
+        session.reporter(Warned(f"{recovery}"))
 
 
 def recover_environment(session: Session, prefix: Path) -> Recovery:

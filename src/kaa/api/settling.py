@@ -1,4 +1,4 @@
-"""Nothing is planned on what an interrupted change left: it is recovered first."""
+"""What an interrupted change left: nothing is planned on it, and whoever only reads it is told."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import importlib
 from pathlib import Path
 
 from kaa.api.session import Session
+from kaa.events import Warned
 from kaa.prefix.environments import absolute_location
-from kaa.prefix.interruption import is_unsettled
+from kaa.prefix.interruption import interruption, is_unsettled
 
 
 def settle(session: Session, prefix: Path) -> None:
@@ -19,3 +20,9 @@ def settle(session: Session, prefix: Path) -> None:
     if is_unsettled(prefix):
         # Loaded when there is something to do, which is hardly ever.
         importlib.import_module("kaa.api.recovering").recover_whatever(session, prefix)
+
+
+def warn_of_interruption(session: Session, prefix: Path) -> None:
+    """Say so when a change of an environment that is only read is under way, or was interrupted."""
+    if word := interruption(prefix):
+        session.reporter(Warned(word))

@@ -15,6 +15,7 @@ from kaa.cli.dispatch import find_program
 from kaa.config.options import Config
 from kaa.config.sources import expand_text, load_config
 from kaa.host.directories import default_root_prefix, home_directory
+from kaa.prefix.interruption import interruption
 from kaa.prefix.script_decisions import Policy, ScriptGate, decisions_file, read_decisions
 from kaa.shell.activation import ActivationSettings, Installation
 from kaa.shell.dialects.dialect import Dialect
@@ -56,17 +57,21 @@ class Entering:
 
     def find(self, word: str) -> str:
         """The prefix that a name or a path means."""
-        return find_environment(
+        prefix = find_environment(
             word,
             root_prefix=self.installation.root_prefix,
             directories=self.config.envs_dirs,
             cwd=current_directory(self.environ),
             home=str(home_directory(self.environ)),
         )
+        tell_interruption(prefix)
+        return prefix
 
     def at(self, path: str) -> str:
         """The prefix of the environment at that path."""
-        return get_environment(path, cwd=current_directory(self.environ), home=str(home_directory(self.environ)))
+        prefix = get_environment(path, cwd=current_directory(self.environ), home=str(home_directory(self.environ)))
+        tell_interruption(prefix)
+        return prefix
 
     def default(self) -> str | None:
         """The prefix of the environment that a new shell starts in, if there is to be one."""
@@ -76,6 +81,12 @@ class Entering:
         if word in ("base", "root") and not is_environment(self.installation.root_prefix):
             return None
         return self.find(word)
+
+
+def tell_interruption(prefix: str) -> None:
+    """Say so when a change of an environment that is entered is under way, or was interrupted."""
+    if word := interruption(prefix):
+        print(f"warning: {word}", file=sys.stderr)
 
 
 def find_installation(root_prefix: str, argv0: str, environ: Mapping[str, str]) -> Installation:

@@ -6,6 +6,7 @@ import argparse
 
 from kaa.api.recording import change_variables
 from kaa.api.session import Session
+from kaa.api.settling import warn_of_interruption
 from kaa.cli.arguments import add_frozen, add_output, add_target
 from kaa.cli.changing import command_line
 from kaa.cli.configuring import ArgumentsMissing, existing_target
@@ -52,7 +53,9 @@ def target(arguments: argparse.Namespace, session: Session) -> Prefix:
 
 
 def show(arguments: argparse.Namespace, session: Session) -> int:
-    variables = {name: value for name, value in read_variables(target(arguments, session)).items() if value != UNSET}
+    environment = target(arguments, session)
+    warn_of_interruption(session, environment.path)
+    variables = {name: value for name, value in read_variables(environment).items() if value != UNSET}
     if session.config.json:
         print_json(variables)
     else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shlex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +71,8 @@ def interruption(prefix: str | Path) -> str:
         holder = _find_holder(os.path.join(directory, LOCK))
         if holder:
             return f"{path} is being changed by {holder}"
-    return f"a change of {path} was interrupted; finish it or take it back with `kaa recover -p {shlex.quote(path)}`"
+    quoted = importlib.import_module("shlex").quote(path)
+    return f"a change of {path} was interrupted; finish it or take it back with `kaa recover -p {quoted}`"
 
 
 def _find_holder(lock: str) -> str:

@@ -17,6 +17,7 @@ from kaa.errors import KaaError
 from kaa.host.files import read_regular_file, write_atomic
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import PackageRecord
+from kaa.prefix.interruption import interruption
 from kaa.prefix.prefix_record_file import decode_record, encode_record
 
 
@@ -137,6 +138,8 @@ def open_prefix(path: Path) -> Prefix:
     prefix = Prefix(path)
     if prefix.is_environment():
         return prefix
+    if word := interruption(path):
+        raise NotAnEnvironment(path, word)
     create = f"create it with `kaa create --prefix {shlex.quote(str(path))}`"
     if not path.exists():
         hints = (create, "list the environments with `kaa env list`")

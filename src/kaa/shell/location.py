@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 
 from kaa.errors import KaaError
+from kaa.prefix.interruption import interruption, is_set_aside, is_unsettled
 
 
 class EnvironmentNameNotFound(KaaError):
@@ -41,6 +42,17 @@ class EnvironmentLocationNotFound(KaaError):
         self.location = location
 
 
+class EnvironmentUnsettled(KaaError):
+    """There is no environment for the moment: a change was interrupted, or is under way."""
+
+    conda_name = "EnvironmentLocationNotFound"
+
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(f"There is no environment at {location} now: {reason}.")
+        self.location = location
+        self.reason = reason
+
+
 def is_environment(prefix: str) -> bool:
     """Whether the directory holds an environment."""
     return os.path.isdir(f"{prefix}/conda-meta")  # noqa: PTH112
@@ -54,8 +66,8 @@ def find_environment(word: str, *, root_prefix: str, directories: Sequence[str],
         return get_environment(word, cwd=cwd, home=home)
     for directory in directories:
         prefix = f"{directory.rstrip('/')}/{word}"
-        if word and is_environment(prefix):
-            return prefix
+        if word and (is_environment(prefix) or is_unsettled(prefix)):
+            return get_environment(prefix, cwd=cwd, home=home)
     raise EnvironmentNameNotFound(word, directories)
 
 
@@ -64,12 +76,18 @@ def get_environment(path: str, *, cwd: str, home: str) -> str:
     expanded = home + path[1:] if path == "~" or path.startswith("~/") else path
     prefix = os.path.normpath(os.path.join(cwd, expanded))  # noqa: PTH118
     if not is_environment(prefix):
+        if reason := interruption(prefix):
+            raise EnvironmentUnsettled(prefix, reason)
         raise EnvironmentLocationNotFound(prefix)
     return prefix
 
 
 def _environments_in(directory: str) -> list[str]:
     try:
-        return [name for name in os.listdir(directory) if is_environment(f"{directory}/{name}")]  # noqa: PTH208
+        return [
+            name
+            for name in os.listdir(directory)  # noqa: PTH208
+            if is_environment(f"{directory}/{name}") and not is_set_aside(name)
+        ]
     except OSError:
         return []

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kaa.errors import KaaError
-from kaa.events import Note, Reporter, silent
+from kaa.events import Note, Reporter, Warned, silent
 from kaa.host.locks import LockHolder, file_lock
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.prefix.environments import register
@@ -95,7 +95,7 @@ def recover_first(prefix: Path, reporter: Reporter) -> None:
     """Finish or take back what an interrupted change left, and tell; the caller holds the lock."""
     outcome = recover(prefix)
     if outcome != "nothing":
-        reporter(Note(f"an interrupted change of {prefix} was {outcome} first"))
+        reporter(Warned(f"an interrupted change of {prefix} was {outcome} first"))
 
 
 def _check_place(environment: Prefix, transaction: Transaction, options: LinkOptions) -> None:

@@ -27,10 +27,11 @@ from kaa.transaction.clobber import Conflict, PathConflictError, original_path, 
 from kaa.transaction.emptied import emptied_directories
 from kaa.transaction.file_changes import FileChanger
 from kaa.transaction.journal import Journal, Move, Replacement
+from kaa.transaction.limits import check_lengths, check_space
 from kaa.transaction.link import Linker, render
 from kaa.transaction.package_records import RecordWriter
 from kaa.transaction.plan import Change, Install, LinkOptions, Remove, Transaction
-from kaa.transaction.prepare import Prepared, Source, check_links, check_space, prepare
+from kaa.transaction.prepare import Prepared, Source, check_links, prepare
 from kaa.transaction.recording import GenerationRecorder
 from kaa.transaction.script_runs import ScriptRuns, runs_here
 from kaa.transaction.signing import needs_signing, sign_binaries
@@ -100,6 +101,7 @@ class Phases:
         compiles = self._interpreter() is not None
         prepared = prepare(self.transaction, self.packages, self.options, self.reporter, compiles=compiles)
         check_links(prepared.sources, self.prefix, self.reporter)
+        check_lengths(self.transaction, prepared)
         return prepared
 
     def _change(self, prepared: Prepared) -> None:
@@ -144,8 +146,7 @@ class Phases:
             if origin not in by_origin:
                 by_origin[origin] = self._link_method(probe)
             self.methods[source.directory] = by_origin[origin]
-        copied = LinkMethod.COPY in self.methods.values()
-        check_space(self.prefix, prepared.sources, copied=copied)
+        check_space(self.transaction, prepared, lambda directory: self.methods[directory] is LinkMethod.COPY)
         for number, source in enumerate(prepared.sources):
             self.checkpoint(f"render {source.actions.record.dist}")
             rendered = render(source, self.prefix, self.transaction.subdir, number)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -73,11 +72,15 @@ class NotEnoughSpace(KaaError):
 
     conda_name = "NoSpaceLeftError"
 
-    def __init__(self, path: Path, needed: int | None, free: int | None) -> None:
+    def __init__(self, path: Path, needed: int | None, free: int | None, *, unit: str = "bytes") -> None:
         self.path = str(path)
         self.needed = needed
         self.free = free
-        amounts = "" if needed is None or free is None else f": {_size(needed)} needed, {_size(free)} free"
+        self.unit = unit
+        amounts = ""
+        if needed is not None and free is not None:
+            shown = _size if unit == "bytes" else "{} files".format
+            amounts = f": {shown(needed)} needed, {shown(free)} free"
         super().__init__(
             f"no space left on the disk of {path}{amounts}",
             hints=(
@@ -94,13 +97,22 @@ class NotWritable(KaaError):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(
+        self.read_only = is_read_only(path)
+        reason, first = (
             f"no permission to write to {path}",
-            hints=(
-                "ask its owner, or run as the user who created the environment",
-                "create an environment of your own",
-            ),
+            "ask its owner, or run as the user who made the environment",
         )
+        if self.read_only:
+            reason, first = f"the disk of {path} is mounted for reading only", "have that disk mounted for writing"
+        super().__init__(reason, hints=(first, "create an environment of your own"))
+
+
+def is_read_only(path: str) -> bool:
+    """Whether a path lies on a file system that is mounted for reading only."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except (OSError, AttributeError):
+        return False
 
 
 class Source(msgspec.Struct):
@@ -369,23 +381,6 @@ def _check_permissions(transaction: Transaction, prepared: Prepared, disk: DiskV
                 raise NotWritable(path)
     if not is_writable(prefix):
         raise NotWritable(str(prefix))
-
-
-def check_space(prefix: Path, sources: Sequence[Source], *, copied: bool) -> None:
-    """Raise NotEnoughSpace when the disk has no room for what is written anew (`copied`: for everything)."""
-    needed = 0
-    for source in sources:
-        for action in source.actions.actions:
-            entry = action.entry
-            if entry is not None and (copied or action.how is How.RENDER or action.how is How.COPY):
-                state = source.stats.get(action.source)
-                size = state.st_size if state is not None else entry.size_in_bytes or 0
-                needed += -(-size // 4096) * 4096
-            elif action.content:
-                needed += len(action.content)
-    free = shutil.disk_usage(prefix).free
-    if needed > free:
-        raise NotEnoughSpace(prefix, needed, free)
 
 
 def check_links(sources: Sequence[Source], prefix: Path, reporter: Reporter) -> None:
