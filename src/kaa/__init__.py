@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from kaa.api.pruning import prune_generations as prune_generations
     from kaa.api.recording import change_variables as change_variables
     from kaa.api.recovering import recover_environment as recover_environment
+    from kaa.api.relocating import plan_clone as plan_clone
+    from kaa.api.relocating import plan_move as plan_move
+    from kaa.api.relocating import plan_rename as plan_rename
+    from kaa.api.relocating import relocate as relocate
     from kaa.api.removal import plan_environment_removal as plan_environment_removal
     from kaa.api.removal import remove_environment as remove_environment
     from kaa.api.searching import search_packages as search_packages
@@ -87,12 +91,15 @@ _PUBLIC = {
     "missing_packages": "kaa.api.execution",
     "open_session": "kaa.api.session",
     "plan_clean": "kaa.api.cleaning",
+    "plan_clone": "kaa.api.relocating",
     "plan_create": "kaa.api.environments",
     "plan_environment_removal": "kaa.api.removal",
     "plan_explicit": "kaa.api.environments",
     "plan_install": "kaa.api.environments",
     "plan_pruning": "kaa.api.pruning",
+    "plan_move": "kaa.api.relocating",
     "plan_remove": "kaa.api.environments",
+    "plan_rename": "kaa.api.relocating",
     "plan_rollback": "kaa.api.going_back",
     "plan_undo": "kaa.api.going_back",
     "plan_update": "kaa.api.environments",
@@ -100,6 +107,7 @@ _PUBLIC = {
     "read_environment": "kaa.api.listing",
     "read_environment_history": "kaa.api.generations",
     "recover_environment": "kaa.api.recovering",
+    "relocate": "kaa.api.relocating",
     "remove_environment": "kaa.api.removal",
     "restore_generation": "kaa.api.going_back",
     "search_packages": "kaa.api.searching",
