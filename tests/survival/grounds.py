@@ -35,6 +35,7 @@ Picture = Mapping[str, tuple[str, int, str]]
 LEFT_OUT = re.compile(r"\.kaa-lock$|\.lock$|/\.locks(/|$)|/\.conda/scripts\.json$")
 """Locks are files that may stay: nobody holds them. What a user knows of scripts is known, whatever became of them."""
 TIME = re.compile(rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?|\b1[6-9]\d{8}\.\d+")
+TIME_IN_PATH = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 WATCHDOG = 300
 SAID = 1500
 NO_VARIABLES: Mapping[str, str] = {}
@@ -281,6 +282,10 @@ def picture(folder: Path, *, exact: bool = True) -> Picture:
     """What is below a folder; not `exact`: times that are written down in files do not count."""
     found: dict[str, tuple[str, int, str]] = {}
     root = len(str(folder)) + 1
+
+    def key(path: str) -> str:
+        return path[root:] if exact else TIME_IN_PATH.sub("TIME", path[root:])
+
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = f"{parent}/{name}"
@@ -289,14 +294,14 @@ def picture(folder: Path, *, exact: bool = True) -> Picture:
             state = os.lstat(path)
             mode = stat.S_IMODE(state.st_mode)
             if stat.S_ISLNK(state.st_mode):
-                found[path[root:]] = ("link", 0, str(Path(path).readlink()))
+                found[key(path)] = ("link", 0, str(Path(path).readlink()))
             elif stat.S_ISDIR(state.st_mode):
-                found[path[root:]] = ("directory", mode, "")
+                found[key(path)] = ("directory", mode, "")
             else:
                 content = Path(path).read_bytes()
                 if not exact and ("/conda-meta/" in path or "/.conda/" in path):
                     content = TIME.sub(b"TIME", content)
-                found[path[root:]] = ("file", mode, hashlib.sha256(content).hexdigest())
+                found[key(path)] = ("file", mode, hashlib.sha256(content).hexdigest())
     return found
 
 

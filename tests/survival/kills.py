@@ -61,6 +61,8 @@ NEWS = ("create", "install", "update", "remove")
 """Commands that take channels."""
 MOST_PROBLEMS = 20
 REAL = "real-"
+JOURNAL = "conda-meta/.kaa-journal"
+CRASHED = "This is a fault in kaa"
 
 
 @dataclass
@@ -105,6 +107,7 @@ class Killing:
         self.requests = requests
         self.variables: dict[str, str] = {}
         self.writes: list[int] = []
+        self.is_new = False
         self.duration = 0.0
 
     # -- what is expected
@@ -258,12 +261,16 @@ class Killing:
         if point.way in ("call", "short", "power"):
             return "" if ended.killed or not where else f"ended with {ended.code} instead: {self.ground.said()}"
         said = self.ground.said()
-        if ended.killed or "Traceback" in said or "unexpected" in said:
+        if ended.killed or CRASHED in said:
             return f"failed badly ({ended.code}) at {where[:1]}: {said}"
-        if point.way == "error" and ended.code:
+        if point.way == "error" and ended.code and not self.is_complete():
             # Nothing kept it from taking back what it had done, so that nothing is left to do.
-            return self.compare("the error", self.look(), self.old_exactly, self.new)
+            return self.compare("the error", self.look(), self.old_exactly, self.old)
         return ""
+
+    def is_complete(self) -> bool:
+        """Whether the change was past the point from which on it is finished, and only cleaning up is left."""
+        return self.look() != self.old_exactly and any(map(has_decided, self.ground.environments.iterdir()))
 
     def after(self, point: Point) -> str:
         """Let a command follow, and look; gives what is wrong."""
@@ -283,10 +290,11 @@ class Killing:
                 problems.append(self.compare(name, self.look(), self.old_exactly, self.new))
             else:
                 self.ground.run(self.words(self.follower(name)), self.variables)
+                if CRASHED in self.ground.said():
+                    problems.append(f"{name} crashed: {self.ground.said()}")
+                for words in self.scene.settle:
+                    self.ground.run(self.words(words), OFFLINE)
                 problems.append(self.compare(name, self.look(exact=False), *self.following[name]))
-        said = self.ground.said()
-        if "Traceback" in said:
-            problems.append(f"{name} crashed: {said}")
         if not self.scene.network and self.requests() != before:
             problems.append(f"{name} used the network")
         problems += self.check_rest()
@@ -294,7 +302,7 @@ class Killing:
 
     def unfinished(self) -> list[Path]:
         """Environments with a change that is not complete."""
-        return sorted(path.parent.parent for path in self.ground.environments.glob("*/conda-meta/.kaa-journal"))
+        return sorted(path.parent.parent for path in self.ground.environments.glob(f"*/{JOURNAL}"))
 
     def reader(self, environment: Path) -> str:
         """What is wrong with what a reader is told about an unfinished change."""
@@ -303,11 +311,13 @@ class Killing:
 
     def compare(self, name: str, found: Picture, old: Picture, new: Picture) -> str:
         """What is wrong with what is there; counts which of the two it is."""
+        self.is_new = False
         if found == old:
             self.report.old += 1
             return ""
         as_new = self.look(exact=False)
         if as_new == new:
+            self.is_new = True
             self.report.new += 1
             return ""
         nearest = min((differences(found, old), differences(as_new, new)), key=len)
@@ -323,7 +333,7 @@ class Killing:
         yield from cache_problems(self.ground.cache)
         for environment in sorted(self.ground.environments.glob("*")):
             result = self.ground.run(("verify", "-p", str(environment)), OFFLINE)
-            if result.code and not self.is_damaged(environment):
+            if result.code and (self.scene.state != "damaged" or self.is_new):
                 yield f"verify of {environment.name}: {result.text}"
             if self.scene.works:
                 done = subprocess.run(
@@ -334,10 +344,6 @@ class Killing:
                 )
                 if done.returncode:
                     yield f"{environment.name} does not work: {done.stderr}"
-
-    def is_damaged(self, environment: Path) -> bool:
-        """Whether the scene is about an environment that is damaged, and still is."""
-        return self.scene.state == "damaged" and self.look() == self.old_exactly
 
     def run(self, counts: dict[str, int]) -> Report:
         """All points of the ways that are asked for."""
@@ -354,6 +360,16 @@ class Killing:
                     return self.report
         self.report.seconds = round(now() - start, 1)
         return self.report
+
+
+def has_decided(environment: Path) -> bool:
+    """Whether an environment says that what was interrupted there is to be finished."""
+    if environment.name.endswith((".kaa-aside", ".kaa-old")):
+        return True
+    try:
+        return b'\n["commit"' in (environment / JOURNAL).read_bytes()
+    except OSError:
+        return False
 
 
 def counting(file: Path) -> Callable[[str], None]:

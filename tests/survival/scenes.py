@@ -194,6 +194,8 @@ class Scene:
     recover: tuple[tuple[str, ...], ...] = (("recover", "-n", "demo"),)
     """Commands that only finish or take back, tried until one succeeds; when none does there was nothing to do."""
     network: bool = False
+    settle: tuple[tuple[str, ...], ...] = ()
+    """Commands that finish what the one that followed had nothing to do with."""
     works: str = ""
     """A program that must then work in every environment, for the python there."""
     following: tuple[str, ...] = ("recover", "recover", "again", "install", "create")
@@ -204,6 +206,7 @@ def change(verb: str, *words: str) -> tuple[str, ...]:
     return (verb, "-y", "-n", "demo", *words)
 
 
+EITHER = (("recover", "-n", "demo"), ("recover", "-n", "other"))
 IMPORTS = "import packaging.version, ssl, sqlite3, json; print(packaging.version.Version('1.0'))"
 
 SCENES: dict[str, Scene] = {
@@ -222,7 +225,8 @@ SCENES: dict[str, Scene] = {
     "rename": Scene(
         "by hand",
         ("rename", "-y", "-n", "demo", "other"),
-        recover=(("recover", "-n", "demo"), ("recover", "-n", "other")),
+        recover=EITHER,
+        settle=EITHER,
     ),
     "clone": Scene(
         "by hand",
@@ -239,7 +243,8 @@ SCENES: dict[str, Scene] = {
     "real-rename": Scene(
         "real",
         ("rename", "-y", "-n", "demo", "other"),
-        recover=(("recover", "-n", "demo"), ("recover", "-n", "other")),
+        recover=EITHER,
+        settle=EITHER,
         following=("recover", "again"),
         works=IMPORTS,
     ),
