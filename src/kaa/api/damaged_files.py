@@ -53,12 +53,16 @@ class DamagedFiles:
         keep: dict[str, None] = {}
         remove: dict[str, None] = {}
         took_its_place = self._that_took_the_place(record)
-        theirs: dict[str, str] = {}
         for distribution in took_its_place:
-            theirs.update(hashes_of_distribution(self.prefix, distribution))
+            digests = hashes_of_distribution(self.prefix, distribution)
+            own = f"{distribution.metadata}/RECORD"
             for path in self._files_of(distribution, record.dist):
-                aim = remove if self._is_as_brought(path, theirs.get(path)) else keep
-                aim[path] = None
+                if self._is_as_brought(path, digests.get(path)):
+                    # Of the package's own files those that tell nothing may be a user's.
+                    if path in digests or path == own or path not in self.paths[record.dist]:
+                        remove[path] = None
+                elif path not in self.paths[record.dist]:
+                    keep[path] = None
         if damaged is not None:
             for one in damaged.changed:
                 if one.path not in remove:

@@ -62,8 +62,8 @@ def create_temporary(directory: Path, prefix: str) -> tuple[int, Path]:
             return os.open(path, flags, 0o600), path
 
 
-def read_regular_file(path: Path) -> bytes:
-    """The content of a file, or OSError; a pipe or a device in its place is one too, and is not waited for."""
+def read_regular_file(path: Path, limit: int = -1) -> bytes:
+    """The content of a file (up to `limit` bytes), or OSError; so is a pipe or a device, which is not waited for."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     mode = os.fstat(descriptor).st_mode
@@ -72,7 +72,7 @@ def read_regular_file(path: Path) -> bytes:
         number, reason = (errno.EISDIR, "Is a directory") if stat.S_ISDIR(mode) else (errno.EINVAL, "no regular file")
         raise OSError(number, reason, str(path))
     with os.fdopen(descriptor, "rb") as stream:
-        return stream.read()
+        return stream.read(limit)
 
 
 def sync_directory(directory: Path) -> None:

@@ -6,12 +6,12 @@ import base64
 import contextlib
 import posixpath
 import re
-import stat
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
+from kaa.host.files import read_regular_file
 from kaa.models.prefix_record import PrefixRecord
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.python_packages import PythonDistribution, find_distributions
@@ -25,17 +25,21 @@ def read_distributions(
 ) -> dict[PythonDistribution, frozenset[str]]:
     """The distributions that pip or its like installed, with the files that each lists.
 
-    One that came in the place of a package's own metadata directory is known by its RECORD among the `changed` paths.
+    One that came in the place of a package's own metadata directory is known by its RECORD among the `changed` paths,
+    which lists itself as those of installers do.
     """
     try:
-        found = list(find_distributions(environment, records))
+        found = files_of_distributions(environment.path, find_distributions(environment, records))
         if any(path.endswith(".dist-info/RECORD") for path in changed):
             unowned = [msgspec.structs.replace(record, files=()) for record in records]
-            every = find_distributions(environment, unowned)
-            found += [one for one in every if f"{one.metadata}/RECORD" in changed and one not in found]
+            every = files_of_distributions(environment.path, find_distributions(environment, unowned))
+            for one, files in every.items():
+                own = f"{one.metadata}/RECORD"
+                if own in changed and own in files:
+                    found.setdefault(one, files)
     except OSError:
         return {}
-    return files_of_distributions(environment.path, found)
+    return found
 
 
 def files_of_distributions(
@@ -73,11 +77,7 @@ def _files_of(prefix: Path, distribution: PythonDistribution) -> frozenset[str]:
 def _read(path: Path) -> str | None:
     """The text of a plain file; None where there is none."""
     try:
-        # A pipe would be waited for.
-        if not stat.S_ISREG(path.stat().st_mode):
-            return None
-        with path.open("rb") as stream:
-            return stream.read(RECORD_LIMIT).decode(errors="surrogateescape")
+        return read_regular_file(path, RECORD_LIMIT).decode(errors="surrogateescape")
     except OSError:
         return None
 

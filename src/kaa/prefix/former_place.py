@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kaa.host.files import read_regular_file
 from kaa.models.prefix_record import PrefixRecord
 from kaa.prefix.damage import expected_hash, recorded_paths
 from kaa.prefix.recorded_files import hash_and_size
@@ -26,8 +27,8 @@ def find_former_place(prefix: Path, records: Sequence[PrefixRecord]) -> str:
     Only scripts count that are as they were installed, and whose interpreter the environment has.
     """
     for path in _iter_scripts(prefix, records):
-        with contextlib.suppress(OSError), (prefix / path).open("rb") as stream:
-            head = stream.read(_FIRST_LINE)
+        with contextlib.suppress(OSError):
+            head = read_regular_file(prefix / path, _FIRST_LINE)
             match = _TRAMPOLINE.match(head) or _INTERPRETER.match(head)
             if match is None:
                 continue

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from kaa.host.files import read_regular_file
 from kaa.models.prefix_record import PrefixRecord
 from kaa.prefix.prefix import Prefix
 
@@ -128,7 +129,6 @@ def _headers(text: str) -> Iterator[tuple[str, str]]:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            return stream.read(METADATA_LIMIT).decode(errors="replace")
+        return read_regular_file(path, METADATA_LIMIT).decode(errors="replace")
     except OSError:
         return ""

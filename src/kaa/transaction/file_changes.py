@@ -13,7 +13,7 @@ from kaa.errors import KaaError
 from kaa.host.files import copy_file, current_umask
 from kaa.models.pattern import Pattern
 from kaa.transaction.actions import UnsafePath, why_unsafe
-from kaa.transaction.clobber import UNOWNED, Conflict, PathConflictError, aside_path, parent_directories
+from kaa.transaction.clobber import Conflict, PathConflictError, original_path, parent_directories
 from kaa.transaction.journal import Journal, Move
 from kaa.transaction.plan import FileChanges, PutFile
 
@@ -54,7 +54,7 @@ def check_file_changes(files: FileChanges, prefix: Path) -> None:
 
 def _why_unsafe(path: str) -> str:
     # What had lost its place to a package may go as well as what is there.
-    path = path.removeprefix(aside_path(UNOWNED, ""))
+    path = original_path(path) or path
     in_meta = path in FILES_OF_META or path.startswith(DIRECTORIES_OF_META) or _RECORD.fullmatch(path)
     # What is below conda-meta is looked at as if it were elsewhere: it must not lead out of there either.
     return why_unsafe(path.replace("conda-meta/", "meta/", 1) if in_meta else path)
