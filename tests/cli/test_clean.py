@@ -444,7 +444,7 @@ def test_creating_while_others_clean(kaa: Kaa, only: list[str], tmp_path: Path, 
         for words, log in zip(programs, logs, strict=True)
     ]
     try:
-        time.sleep(2.5)
+        time.sleep(1.5)
         ended = [process.poll() for process in processes]
     finally:
         for process, log in zip(processes, logs, strict=True):

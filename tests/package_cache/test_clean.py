@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -410,26 +412,16 @@ def sound_or_gone(cache: PackageCache, world: World) -> None:
 
 
 def test_a_clean_that_is_killed_at_any_step_leaves_whole_packages_and_the_next_one_finishes(
-    tmp_path: Path, world: World
+    tmp_path: Path,
 ) -> None:
+    world = make_world(tmp_path / "channel", 2)
     steps = 0
     while True:
         cache = PackageCache([tmp_path / f"pkgs{steps}"])
         fill(world, cache)[1].bytecode_directory("cpython-312").mkdir(parents=True)
         child = os.fork()
         if child == 0:
-            left = steps
-
-            def checkpoint(step: str) -> None:
-                nonlocal left
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                left -= 1
-
-            try:
-                execute_clean(plan_clean(cache, EVERYTHING), checkpoint=checkpoint)
-            finally:
-                os._exit(0)
+            killed_at(steps, cleaning(cache, EVERYTHING))
         _, status = os.waitpid(child, 0)
         for package in cache.iter_packages():
             assert find_damage(package, "hashes") is None
@@ -440,7 +432,69 @@ def test_a_clean_that_is_killed_at_any_step_leaves_whole_packages_and_the_next_o
         if status == 0:
             break
         steps += 1
-    assert steps > 20
+    assert steps > 10
+
+
+def test_who_does_not_wait_at_the_gate_gets_back_what_was_taken(
+    world: World, cache: PackageCache, packages: list[ExtractedPackage]
+) -> None:
+    holds = cache.directories[0] / ".holds"
+    with contextlib.ExitStack() as stack:
+
+        def checkpoint(step: str) -> None:
+            # As where locks cannot be shared.
+            if step.endswith("p1-1.0-0") and not list(holds.glob("*.names")):
+                stack.enter_context(file_lock(holds / f"host-{os.getpid()}-1.lock"))
+                (holds / f"host-{os.getpid()}-1.names").write_text("p1-1.0-0\n")
+
+        done = execute_clean(plan_clean(cache, PACKAGES), checkpoint=checkpoint)
+    assert [path.name for path, _ in done.stayed] == ["p1-1.0-0"]
+    assert {package.record.name for package in cache.iter_packages()} == {"p1"}
+    sound_or_gone(cache, world)
+
+
+@needs_root
+def test_packages_of_a_lower_layer_are_deleted_where_they_lie(tmp_path: Path, world: World) -> None:
+    layers = [tmp_path / name for name in ("lower", "upper", "work", "merged")]
+    for layer in layers:
+        layer.mkdir()
+    fill(world, PackageCache([layers[0]]))
+    options = "lowerdir={},upperdir={},workdir={}".format(*layers)
+    words = ["mount", "-t", "overlay", "overlay", "-o", options, str(layers[3])]
+    if subprocess.run(words, capture_output=True).returncode:
+        pytest.skip("no layers can be mounted here")
+    try:
+        cache = PackageCache([layers[3]])
+        for steps in (3, 5, 9, 10**6):
+            child = os.fork()
+            if child == 0:
+                killed_at(steps, cleaning(cache, PACKAGES))
+            os.waitpid(child, 0)
+            for package in cache.iter_packages():
+                assert find_damage(package, "hashes") is None
+        assert content(layers[3]) == {"urls.txt", *(record.fn for record in world.records())}
+    finally:
+        subprocess.run(["umount", str(layers[3])], check=True)
+
+
+def cleaning(cache: PackageCache, request: CleanRequest) -> Callable[[Callable[[str], None]], object]:
+    return lambda checkpoint: execute_clean(plan_clean(cache, request), checkpoint=checkpoint)
+
+
+def killed_at(steps: int, work: Callable[[Callable[[str], None]], object]) -> None:
+    """Do some work in a process that kills itself before the step of that number, and that ends in any case."""
+    left = steps
+
+    def checkpoint(step: str) -> None:
+        nonlocal left
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+
+    try:
+        work(checkpoint)
+    finally:
+        os._exit(0)
 
 
 def test_two_cleans_at_once(tmp_path: Path, world: World) -> None:

@@ -22,7 +22,7 @@ from kaa.package_cache.holds import host_name
 from kaa.package_cache.needs import Needs, UnknownEnvironment
 from kaa.package_cache.roots import Root, read_roots
 from kaa.prefix.environments import absolute_location
-from kaa.prefix.generations import BrokenGeneration, NoSuchGeneration
+from kaa.prefix.generations import BrokenGeneration
 from kaa.prefix.package_needs import iter_package_needs
 from kaa.prefix.presence import Presence, find_presence
 from kaa.prefix.registries import Registry, User, iter_environments_in, may_read, read_registries, users
@@ -114,7 +114,7 @@ class _Environment(msgspec.Struct):
                 found.needs.add(reason, dist=need.dist, digest=need.digest)
                 for directory in need.directories:
                     found.needs.add(reason, directory=directory)
-        except (OSError, BrokenGeneration, NoSuchGeneration):
+        except (OSError, BrokenGeneration):
             return False
         noted = {need for root in self.roots if root.host == host_name() for need in root.packages}
         if noted != told:

@@ -11,7 +11,8 @@ instead, which keeps everything in that directory.
     with hold(cache, records):
         ...find, fetch and link these packages...
 
-Where locks do not work a hold still counts by its process; `Removing.recheck` tells that one must look again after.
+Where locks do not work, or cannot be shared, nobody waits at the gate: a hold still counts, by its process, and who
+took something out looks again for holds that were made meanwhile (`Removing.holder_since`).
 """
 
 from __future__ import annotations
@@ -125,13 +126,20 @@ def _passing(gate: Path) -> Iterator[None]:
 class Removing(msgspec.Struct, frozen=True):
     """The right to take things out of a cache directory, and what is not to be taken."""
 
+    directory: Path
     holds: tuple[Hold, ...]
-    recheck: bool
-    """Whether locks do not work here, so that somebody may have begun to hold what was just taken."""
+    known: frozenset[str]
+    """The files of these holds, and of those of dead processes"""
 
     def holder_of(self, name: str) -> Hold | None:
         """Who needs the package of that name."""
         return next((hold for hold in self.holds if hold.needs(name)), None)
+
+    def holder_since(self, name: str) -> Hold | None:
+        """Who has begun to hold the package of that name although the gate is closed."""
+        if all(path.name in self.known for path in _hold_files(self.directory)):
+            return None
+        return next((hold for hold in read_holds(self.directory) if hold.needs(name)), None)
 
 
 @contextlib.contextmanager
@@ -149,7 +157,8 @@ def removing(directory: Path, *, timeout: float = 5.0) -> Iterator[Removing]:
             if error.errno not in NO_LOCKS:
                 raise
             works = False
-        yield Removing(read_holds(directory, remove_dead=works), not works)
+        known = frozenset(path.name for path in _hold_files(directory))
+        yield Removing(directory, read_holds(directory, remove_dead=works), known)
 
 
 def read_holds(directory: Path, *, remove_dead: bool = False) -> tuple[Hold, ...]:

@@ -26,7 +26,7 @@ from kaa.host.locks import LockTimeout, file_lock
 from kaa.package_cache.cache import LOCKS
 from kaa.package_cache.clean import TRASH, CleanPlan, Removable, stamp_of
 from kaa.package_cache.extracted_package import RECORD_FILE
-from kaa.package_cache.holds import Removing, make_shared, read_holds, removing
+from kaa.package_cache.holds import Removing, make_shared, removing
 from kaa.package_cache.measure import has_links_outside
 
 LONGEST_TURN = 0.05
@@ -137,7 +137,7 @@ class _Cleaning:
             try:
                 self._check_unused(one, gate)
                 with _not_in_work(directory, one.path):
-                    taken += self._take(directory, one, recheck=gate.recheck)
+                    taken += self._take(directory, one, gate)
                 self.given_back += one.size
             except LockTimeout as error:
                 self._stay([one], f"{one.path} stays: {error.holder} is working on it", error.holder)
@@ -161,15 +161,16 @@ class _Cleaning:
         if one.kind == "package" and (stamp_of(one.path) != one.stamp or has_links_outside(one.path, *one.beside)):
             raise _Stays("it is in use since a moment ago")
 
-    def _take(self, directory: Path, one: Removable, *, recheck: bool) -> list[Path]:
+    def _take(self, directory: Path, one: Removable, gate: Removing) -> list[Path]:
         if one.kind == "index":
             return self._take_index(directory, one.path)
         taken = {path: self._take_path(directory, path) for path in (*one.beside, one.path)}
         in_trash = [(path, trash) for path, trash in taken.items() if trash is not None]
-        if recheck and any(hold.needs(one.path.name) for hold in read_holds(directory)):
+        hold = gate.holder_since(one.path.name)
+        if hold is not None:
             for path, trash in reversed(in_trash):
                 trash.rename(path)
-            raise _Stays("it was asked for just now")
+            raise _Stays(f"{hold} needs it")
         return [trash for _, trash in in_trash]
 
     def _take_path(self, directory: Path, path: Path) -> Path | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from kaa.prefix.generations import read_outlines
+from kaa.prefix.generations import NoSuchGeneration, generation_numbers, read_outline
 from kaa.prefix.prefix import Prefix
 
 
@@ -55,7 +55,11 @@ def iter_package_needs(prefix: Path) -> Iterator[PackageNeed]:
     # Looked at by name, so that a directory that may not be read is an error, and not an empty one.
     os.listdir(prefix / "conda-meta")  # noqa: PTH208 - names are all that is wanted
     for path in Prefix(prefix).record_files():
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            # A change is under way; what it removes is in a generation.
+            continue
         try:
             record = _decoder().decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -65,6 +69,10 @@ def iter_package_needs(prefix: Path) -> Iterator[PackageNeed]:
         directories = tuple(dict.fromkeys(filter(None, (source, record.extracted_package_dir))))
         digest = record.sha256 or record.md5 or record.url
         yield PackageNeed(f"{record.name}-{record.version}-{record.build}", digest, directories)
-    for outline in read_outlines(prefix):
+    for number in generation_numbers(prefix):
+        try:
+            outline = read_outline(prefix, number)
+        except NoSuchGeneration:
+            continue
         for package in outline.packages:
             yield PackageNeed(package.dist, package.sha256 or package.md5 or package.url, generation=outline.number)
