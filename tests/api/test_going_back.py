@@ -169,7 +169,7 @@ class Histories(RuleBasedStateMachine):
         assert [one.number for one in read_generations(self.prefix)] == sorted(self.saved)
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [5, pytest.param(40, marks=pytest.mark.slow)])
 def test_any_history(tmp_path: Path, examples: int) -> None:
     channel = write_channel(tmp_path / "channel")
     environ = {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"], "CONDA_SUBDIR": "linux-64"}

@@ -108,6 +108,7 @@ def test_an_update_by_pip_in_one_of_three_environments(kaa: Kaa, only: list[str]
     assert state(kaa.environment("two")) == before["two"]
 
 
+@pytest.mark.slow
 def test_undoing_takes_back_only_what_pip_did_when_pip_was_last(kaa: Kaa, only: list[str], offered: list[str]) -> None:
     kaa.ok("create", "-y", "-n", "env", *only, "speech")
     prefix = kaa.environment("env")
@@ -171,7 +172,7 @@ NOT_AS_BROKEN = ("pip takes away what it had put over a package", "a package ove
 """Where what comes back is sounder than what was: no file of a package is missing again, no leftovers lie about."""
 
 
-FAST = ("install", "remove with dependents", "set variables", "pins", "of everything something")
+FAST = ("install", "pins", "of everything something")
 
 
 @pytest.mark.parametrize(
@@ -370,6 +371,7 @@ def test_an_edited_file_is_not_put_back_unasked(kaa: Kaa, only: list[str], offer
     assert (prefix / SITE / "extra.py").read_text().endswith("edited = True\n")
 
 
+@pytest.mark.slow
 def test_kept_files_that_are_gone(kaa: Kaa, only: list[str], offered: list[str]) -> None:
     kaa.ok("create", "-y", "-n", "env", *only, "python")
     prefix = kaa.environment("env")
@@ -548,6 +550,7 @@ def test_pruning(kaa: Kaa, grown: list[dict[str, str]], words: list[str], stayin
         assert (answer.code, "was pruned" in answer.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_pruning_drops_kept_files_that_nothing_needs(kaa: Kaa, only: list[str], offered: list[str]) -> None:
     kaa.ok("create", "-y", "-n", "env", *only, "python")
     prefix = kaa.environment("env")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaa.models.prefix_record import PathsData, PrefixRecord
@@ -83,6 +83,7 @@ GENERATIONS = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(one=GENERATIONS)
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, one: Generation) -> None:
     prefix = tmp_path_factory.mktemp("env")
@@ -201,6 +202,7 @@ def test_what_was_pruned_is_told_from_what_never_was() -> None:
 # -- differences ------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40)
 @given(old=GENERATIONS, new=GENERATIONS)
 def test_differences(old: Generation, new: Generation) -> None:
     found = differences(old, new)

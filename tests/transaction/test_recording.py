@@ -139,14 +139,18 @@ def test_a_broken_generation_is_in_nobodys_way(world: World) -> None:
     assert causes(world) == [("found", 1), ("change", 2)]
 
 
-def test_failing_at_any_step_takes_the_generations_back(tmp_path: Path) -> None:
+STRIDES = [5, pytest.param(1, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+def test_failing_at_any_step_takes_the_generations_back(tmp_path: Path, stride: int) -> None:
     world = World(tmp_path / "world")
     world.install(python_package(), LIB, APP)
     by_pip(world.prefix)
     before = tree(world.prefix)
     number = 0
     while True:
-        number += 1
+        number += stride
         fail = FailAt(number, Injected)
         try:
             world.perform(world.plan(python_package(), LIB_2, APP), checkpoint=fail)
@@ -158,10 +162,11 @@ def test_failing_at_any_step_takes_the_generations_back(tmp_path: Path) -> None:
     assert causes(world) == [("change", None), ("found", 1), ("change", 2)]
 
 
-def test_killed_at_any_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", STRIDES)
+def test_killed_at_any_step(tmp_path: Path, stride: int) -> None:
     number = 0
     while True:
-        number += 1
+        number += stride
         world = World(tmp_path / f"world {number}")
         world.install(python_package(), LIB, APP)
         by_pip(world.prefix)
