@@ -1,4 +1,7 @@
-"""`verify_environment` on 20,000 small files and on a few large ones, beside one thread that only hashes; warm disk."""
+"""`verify_environment` on 20,000 small files and on a few large ones, on a warm disk.
+
+Beside it: one thread that only hashes, and the quick look that goes by sizes.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from kaa.api.execution import execute
 from kaa.api.session import Session
 from kaa.api.verifying import verify_environment
 from kaa.config.options import Config
+from kaa.prefix.overwritten import find_damaged_quickly
+from kaa.prefix.prefix import Prefix
 
 
 def write_large_files(folder: Path, *, files: int = 12, size: int = 24_000_000) -> list[Package]:
@@ -43,9 +48,11 @@ def measure(title: str, write: Callable[[Path], list[Package]]) -> None:
             execute(session, plan_create(session, prefix, names))
             found = verify_environment(session, prefix)
             assert found.is_clean
+            records = Prefix(prefix).records()
             medians = in_turn(
                 {
                     "kaa verify": lambda: run_function(lambda: verify_environment(session, prefix)),
+                    "a quick look, by sizes": lambda: run_function(lambda: find_damaged_quickly(prefix, records)),
                     "hashing alone, one thread": lambda: run_function(lambda: hash_all(prefix)),
                 },
                 rounds=5,

@@ -52,7 +52,7 @@ def test_a_healthy_installation(healthy: Kaa) -> None:
     assert {name: check["status"] for name, check in found.items()} == dict.fromkeys(found, "ok")
     answer = healthy.ok("doctor")
     assert answer.out.splitlines() == [f"ok       {name}" for name in found]
-    assert f"{healthy.packages}: new packages go there" in healthy.ok("doctor", "-v").out
+    assert f"{healthy.packages}: new packages go here (" in healthy.ok("doctor", "-v").out
     assert healthy.ok("check", "--strict").out == answer.out
 
 
@@ -68,6 +68,12 @@ def interrupt(kaa: Kaa) -> None:
 def damage_package(kaa: Kaa) -> None:
     [path] = kaa.packages.glob("lib-*/share/lib/table")
     path.unlink()
+
+
+def open_files(kaa: Kaa) -> None:
+    """A package as conda unpacks it."""
+    [package] = kaa.packages.glob("lib-*/info/index.json")
+    package.chmod(0o644)
 
 
 def leave_partial(kaa: Kaa) -> None:
@@ -188,6 +194,7 @@ ILLS: dict[str, tuple[Callable[[Kaa], None], str, str, str, bool]] = {
         "everybody may write",
         False,
     ),
+    "open files": (open_files, "package-cache", "warning", "files of 1 package can be written to", True),
     "damaged package": (damage_package, "package-cache", "error", "share/lib/table is missing", True),
     "unfinished download": (leave_partial, "package-cache", "warning", "big-1.0-0.conda.partial", True),
     "unusable index": (break_index, "index-cache", "warning", "another format", True),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from kaa.api.cache_report import CacheDirectory, cache_report
 from kaa.api.cleaning import clean, plan_clean
 from kaa.api.health import Finding, Fix, Patient, ok, session_of
 from kaa.api.session import Session
 from kaa.host.files import is_writable, remove_tree
 from kaa.index.cache_check import find_unusable
+from kaa.package_cache.cache import LOCKS
 from kaa.package_cache.clean import CleanPlan, CleanRequest
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.package_cache.fetch import ensure
+from kaa.package_cache.protection import is_unprotected, protect
 from kaa.package_cache.validate import find_damage
 
 MOST = 10
@@ -24,26 +25,52 @@ MOST = 10
 def check_package_cache(patient: Patient) -> Iterator[Finding]:
     """The directories: which is filled, who may write there, what in them is damaged or left over."""
     session = session_of(patient)
-    directories = session.package_cache.directories
-    filled = next((path for path in directories if is_writable(path)), None)
-    if filled is None:
+    report = cache_report(session)
+    if report.filled is None:
+        paths = ", ".join(one.path for one in report.directories)
         advice = "set pkgs_dirs, or CONDA_PKGS_DIRS, to a directory of your own"
-        yield Finding("error", f"no cache directory can be written to: {', '.join(map(str, directories))}", advice)
-    for path in directories:
-        if not path.exists():
-            continue
-        role = "new packages go there" if path == filled else "it is read" if is_writable(path) else "it is read only"
-        yield ok(f"{path}: {role}")
-        yield from _open_to_all(path)
+        yield Finding("error", f"no cache directory can be written to: {paths}", advice)
+    for directory in report.directories:
+        yield from _directory(directory)
+    yield from _open_files(session)
     yield from _damaged(session)
     yield from _leftovers(session)
 
 
-def _open_to_all(path: Path) -> Iterator[Finding]:
-    mode = path.stat().st_mode
-    if os.name != "nt" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        what = f"everybody may write to {path}, and so change what others run"
-        yield Finding("warning", what, f"chmod o-w {path}; share a cache through a group instead")
+def _directory(one: CacheDirectory) -> Iterator[Finding]:
+    """Who may use a directory, and how files come out of it."""
+    if one.untrusted:
+        advice = "ask its owner to close it to others, or take it out of pkgs_dirs"
+        yield Finding("warning", f"{one.path} is not used: {one.untrusted}", advice)
+    elif one.exists:
+        whose = f"{one.owner}:{one.group} {one.mode}, {one.file_system or 'file system unknown'}"
+        yield ok(f"{one.path}: {one.use} ({whose})")
+    for link in one.links:
+        if link.reason:
+            what = f"files come from {one.path} into {link.directory} as copies: {link.reason}"
+            advice = "keep package cache and environments on one file system, as pkgs_dirs and envs_dirs say"
+            yield Finding("warning", what, advice)
+        else:
+            yield ok(f"files come from {one.path} into {link.directory} by {link.method}")
+
+
+def _open_files(session: Session) -> Iterator[Finding]:
+    """Packages whose files could be written to through an environment that links them."""
+    packages = [one for one in session.package_cache.iter_packages() if is_unprotected(one.directory)]
+    if packages:
+        names = _listed([one.directory.name for one in packages])
+        count = f"{len(packages)} {'package' if len(packages) == 1 else 'packages'}"
+        what = f"files of {count} can be written to, and with them those of environments: {names}"
+        fix = Fix(f"make the files of {count} of the cache read-only", _protect(packages))
+        yield Finding("warning", what, "they are protected when they are used next", fix)
+
+
+def _protect(packages: Sequence[ExtractedPackage]) -> Callable[[], None]:
+    def perform() -> None:
+        for one in packages:
+            protect(one.directory, one.directory.parent / LOCKS / f"{one.record.dist}.lock")
+
+    return perform
 
 
 def _damaged(session: Session) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Callable, Iterator
@@ -17,11 +18,11 @@ from kaa.host.locks import LockTimeout, file_lock
 from kaa.prefix.environments import read_registry, register, registry_file, unregister
 from kaa.prefix.former_place import find_former_place
 from kaa.prefix.generations import generation_numbers, read_generation
+from kaa.prefix.interruption import interruption, is_relocating, is_set_aside, is_unsettled
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.record_files import read_record_files
 from kaa.prefix.state import is_frozen, read_pinned
 from kaa.prefix.verification import Verification
-from kaa.transaction.journal import JOURNAL
 
 
 def check_environments(patient: Patient) -> Iterator[Finding]:
@@ -29,7 +30,7 @@ def check_environments(patient: Patient) -> Iterator[Finding]:
     session = session_of(patient)
     registry = registry_file(session.home)
     registered = read_registry(registry)
-    known = every_environment(session)
+    known = dict.fromkeys([*every_environment(session), *_set_aside(session)])
     for path in known:
         yield from _quick_look(session, path)
     for path in registered:
@@ -38,10 +39,20 @@ def check_environments(patient: Patient) -> Iterator[Finding]:
     yield ok(f"{len(known)} environments are known")
 
 
+def _set_aside(session: Session) -> Iterator[Path]:
+    """Where environments were that a change which did not end has moved out of the way."""
+    for directory in session.environments.directories:
+        with contextlib.suppress(OSError):
+            for child in sorted(directory.iterdir()):
+                path = directory / child.name[1:].rpartition(".kaa-")[0]
+                if is_set_aside(child.name) and is_unsettled(path):
+                    yield path
+
+
 def _quick_look(session: Session, path: Path) -> Iterator[Finding]:
     name = session.environments.name_of(path)
     where = f"--prefix {shlex.quote(str(path))}"
-    if (path / JOURNAL).is_file():
+    if interruption(path) or is_relocating(str(path)):
         holder = find_holder(path)
         if holder:
             yield ok(f"{name} is being changed by {holder}")

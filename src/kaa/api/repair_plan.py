@@ -11,7 +11,6 @@ from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.prefix.prefix_record_file import encode_record
 from kaa.prefix.verification import Verification
-from kaa.transaction.journal import Outcome
 from kaa.transaction.plan import FileChanges, PutFile, Reinstall, Transaction, plan_transaction
 
 REPLACED = "conda-meta/replaced"
@@ -59,8 +58,6 @@ class RepairPlan(msgspec.Struct, frozen=True, kw_only=True):
     prefix: Path
     subdir: str
     before: Verification
-    settled: Outcome = "nothing"
-    """What became of a change that had been interrupted"""
     packages: tuple[PackageRepair, ...] = ()
     current: tuple[PrefixRecord, ...] = ()
     """All packages of the environment, with the records that they will have"""

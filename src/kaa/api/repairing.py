@@ -21,9 +21,9 @@ from kaa.api.damaged_files import DamagedFiles
 from kaa.api.environments import ChangeOptions, PackagesNotInstalled, plan_dependencies, subdir_of
 from kaa.api.execution import DEFAULT_THREADS, execute
 from kaa.api.lost_packages import fetch_lost_package, find_lost_package
-from kaa.api.recovering import recover_environment
 from kaa.api.repair_plan import REPLACED, Left, PackageRepair, RepairOutcome, RepairPlan, as_offered
 from kaa.api.session import Session
+from kaa.api.settling import settle
 from kaa.api.verifying import Inspection, inspect_environment, originals_of, safe_paths, unmet_in, verify_environment
 from kaa.errors import KaaError
 from kaa.host.files import write_atomic
@@ -43,7 +43,6 @@ from kaa.prefix.record_files import RecordFile
 from kaa.prefix.recorded_files import look_at
 from kaa.transaction.execute import LOCK
 from kaa.transaction.expected import expected_record
-from kaa.transaction.journal import JOURNAL, STAGING, Outcome
 from kaa.transaction.plan import python_of
 
 ENTRY_POINTS = ("unix_python_entry_point", "windows_python_entry_point_script")
@@ -60,15 +59,13 @@ def plan_repair(
     solved for as well. Raises NotAnEnvironment, PackagesNotInstalled and what solving raises.
     """
     prefix = absolute_location(prefix, session.cwd)
-    settled: Outcome = "nothing"
-    if (prefix / JOURNAL).is_file() or (prefix / STAGING).is_dir():
-        settled = recover_environment(session, prefix).outcome
+    settle(session, prefix)
     with contextlib.suppress(KaaError):
         # Loads the credentials that configured channels carry: recorded addresses hold none.
         session.channels()
     planning = _Planning(session, prefix, inspect_environment(session, prefix))
     plan = planning.run(frozenset(names))
-    plan = msgspec.structs.replace(plan, settled=settled, command=command)
+    plan = msgspec.structs.replace(plan, command=command)
     return _with_dependencies(session, plan, solve=dependencies)
 
 

@@ -28,7 +28,7 @@ from kaa.prefix.distribution_files import read_distributions
 from kaa.prefix.environments import absolute_location, read_registry, registry_file
 from kaa.prefix.former_place import find_former_place
 from kaa.prefix.history import requested_specs
-from kaa.prefix.interruption import JOURNAL, LOCK
+from kaa.prefix.interruption import LOCK, interruption, is_relocating, is_set_aside
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.python_packages import PythonDistribution
 from kaa.prefix.record_files import RecordFile, read_record_files
@@ -78,7 +78,7 @@ def inspect_environment(session: Session, prefix: Path) -> Inspection:
     """The same, with the records and what stands at their paths."""
     start = time.monotonic()
     prefix = absolute_location(prefix, session.cwd)
-    unfinished = (prefix / JOURNAL).is_file()
+    unfinished = bool(interruption(prefix)) or is_relocating(str(prefix))
     environment = Prefix(prefix)
     without_history = not environment.is_environment()
     if without_history and not unfinished and not environment.record_files():
@@ -124,7 +124,8 @@ def every_environment(session: Session) -> tuple[Path, ...]:
     found = dict.fromkeys(known)
     for directory in session.environments.directories:
         with contextlib.suppress(OSError):
-            found.update((path, None) for path in sorted(directory.iterdir()) if Prefix(path).record_files())
+            here = (path for path in sorted(directory.iterdir()) if not is_set_aside(path.name))
+            found.update((path, None) for path in here if Prefix(path).record_files())
     return tuple(found)
 
 

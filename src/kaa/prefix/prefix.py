@@ -49,7 +49,7 @@ class BrokenPrefixRecord(KaaError):
         super().__init__(
             f"{path} cannot be used: {reason}",
             hints=(
-                "move that file away and install the package again; its files are replaced then",
+                f"have the record made again with `kaa repair --prefix {shlex.quote(str(path.parent.parent))}`",
                 "create the environment anew from `kaa export` of a healthy copy",
             ),
         )
@@ -119,7 +119,7 @@ class Prefix(msgspec.Struct, frozen=True):
         path = self.record_file(record)
         previous: bytes | None = None
         with contextlib.suppress(FileNotFoundError):
-            previous = path.read_bytes()
+            previous = read_regular_file(path)
         write_atomic(path, encode_record(record, previous))
 
     def remove_record(self, record: PackageRecord) -> None:

@@ -91,7 +91,7 @@ def perform(session: Session, plan: RepairPlan) -> dict[str, object]:
     config = session.config
     if not config.json:
         print("\n".join(clean(line) for line in repair_lines(plan, session)), flush=True)
-    before = {"settled": plan.settled, "problems_before": plan.before.problems, **repair_json(plan, session)}
+    before = {"problems_before": plan.before.problems, **repair_json(plan, session)}
     if plan.is_empty or config.dry_run:
         if not config.json:
             print_left(plan.left)
@@ -120,8 +120,6 @@ def perform(session: Session, plan: RepairPlan) -> dict[str, object]:
 
 def repair_lines(plan: RepairPlan, session: Session) -> Iterator[str]:
     """What a repair does, and why."""
-    if plan.settled != "nothing":
-        yield f"An interrupted change of {plan.prefix} was {plan.settled} first."
     if plan.is_empty:
         name = session.environments.name_of(plan.prefix)
         yield f"{name}: nothing is wrong." if not plan.left else f"{name}: nothing can be repaired."
