@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from kaa.transaction import bytecode_worker
 from kaa.transaction.plan import LinkOptions
 from tests.channels import File, Package
 from tests.transaction.world import SITE, TAG, VERSION, World, contents, python_package
@@ -225,3 +228,28 @@ def test_other_pythons_compile_for_themselves(world: World, version: str) -> Non
 
 def test_options_have_the_defaults_of_a_native_installation() -> None:
     assert LinkOptions().compile_bytecode
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of the end of their parent")
+@pytest.mark.parametrize("jobs", [1, 90])
+def test_what_nobody_waits_for_is_not_written(tmp_path: Path, jobs: int) -> None:
+    """Who waits for bytecode is killed: what compiles it ends as well, before it writes into what was taken back."""
+    module = tmp_path / "module.py"
+    os.mkfifo(module)
+    wanted = [[str(module), str(tmp_path / "made" / f"{n}.pyc"), "module.py"] for n in range(jobs)]
+    child = os.fork()
+    if child == 0:
+        request = json.dumps({"parent": os.getpid(), "workers": 2, "jobs": wanted}).encode()
+        subprocess.run([sys.executable, "-I", "-S", bytecode_worker.__file__], input=request, stdout=subprocess.DEVNULL)
+        os._exit(0)
+    # The other end of a pipe that never ends: whoever reads it waits.
+    pipe = os.open(module, os.O_WRONLY)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    deadline = time.monotonic() + 60
+    with pytest.raises(BrokenPipeError):
+        while time.monotonic() < deadline:
+            os.write(pipe, b"#")
+            time.sleep(0.02)
+    os.close(pipe)
+    assert not (tmp_path / "made").exists()

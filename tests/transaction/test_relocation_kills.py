@@ -23,6 +23,7 @@ from kaa.api.verifying import verify_environment
 from kaa.errors import KaaError
 from kaa.prefix.environments import read_registry, registry_file
 from kaa.prefix.interruption import is_relocating
+from kaa.prefix.prefix import NotAnEnvironment
 from kaa.transaction.relocation_plan import RelocationPlan
 from tests.transaction.relocations import add_user_files, channel_of_all_kinds, pip_install
 
@@ -146,7 +147,8 @@ class Expected:
         case, ground = self.case, self.case.ground
         with ground.session() as session:
             for prefix in (first, ground.old, case.target):
-                with contextlib.suppress(KaaError):
+                # There may be no environment at one of the paths; anything else is an error.
+                with contextlib.suppress(NotAnEnvironment):
                     recover_environment(session, prefix)
             made = pictures(case.target) == self.new
             if made and case.goes:
@@ -328,3 +330,34 @@ def test_a_marker_goes_with_a_directory_that_was_copied_by_hand(ground: Ground) 
         assert is_relocating(str(ground.old))
         assert recover_environment(session, ground.old).outcome == "taken back"
     assert copy.is_dir()
+
+
+@pytest.mark.parametrize("place", ["old", "new"])
+def test_who_comes_while_a_rename_is_under_way_waits(ground: Ground, place: str) -> None:
+    case = Case(ground, "rename")
+    expected = Expected(case)
+    ground.reset()
+    here, there = os.pipe()
+
+    def hold(step: str) -> None:
+        if step == "compare":
+            os.close(there)
+            os.read(here, 1)
+
+    renaming = case.run_in_child(hold)
+    os.close(here)
+    while not is_relocating(str(ground.old)) or not (ground.place(".new.kaa-new") / "conda-meta/.kaa-lock").exists():
+        time.sleep(0.01)
+
+    def released(event: object) -> None:
+        if "waiting for" in str(event):
+            # The rename reads the end of the pipe, and goes on.
+            os.close(there)
+
+    with ground.session() as session:
+        session.reporter = released
+        with contextlib.suppress(NotAnEnvironment):
+            assert recover_environment(session, ground.place(place)).outcome == "nothing"
+    assert os.waitstatus_to_exitcode(os.waitpid(renaming, 0)[1]) == 0
+    assert not ground.old.exists()
+    assert expected.check(ground.old) == "new"

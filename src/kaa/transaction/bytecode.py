@@ -154,7 +154,7 @@ def _run_worker(
     if not jobs:
         return set()
     reporter(StageStarted("Compiling", len(jobs)))
-    request = json.dumps({"jobs": jobs, "workers": workers}).encode()
+    request = json.dumps({"parent": os.getpid(), "jobs": jobs, "workers": workers}).encode()
     # Isolated, without site: nothing that a package put into site-packages runs here.
     argv: list[str | Path] = [interpreter, "-I", "-S", "-B", "-W", "ignore", bytecode_worker.__file__]
     start = time.monotonic()

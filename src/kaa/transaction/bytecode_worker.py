@@ -1,6 +1,7 @@
 """Run by the python of an environment (3.7 or newer), never imported by kaa: compiles modules in parallel.
 
-Standard input: a JSON object with `workers` and `jobs`, a list of [source, target, name in tracebacks].
+Standard input: a JSON object with `parent`, the process that waits for the answer, `workers` and `jobs`, a list of
+[source, target, name in tracebacks].
 Standard output: the JSON list of the positions of jobs whose module does not compile.
 """
 
@@ -11,9 +12,28 @@ import json
 import multiprocessing
 import os
 import py_compile
+import signal
 import sys
 
 CHUNK = 40
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent ends, however that ends: what nobody waits for must not be written any more."""
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        import ctypes  # noqa: PLC0415 - not every python has it
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    except (ImportError, OSError, AttributeError):
+        pass
+    try:
+        os.kill(parent, 0)
+    except ProcessLookupError:
+        os._exit(1)
+    except OSError:
+        pass
 
 
 def compile_module(source: str, target: str, shown: str) -> bool:
@@ -37,7 +57,7 @@ def compile_one_by_one(jobs: list[list[str]]) -> list[bool]:
     """The same for modules among which one brings the compiler down: each in a process of its own."""
     results = []
     for job in jobs:
-        with concurrent.futures.ProcessPoolExecutor(1, mp_context=context()) as pool:
+        with pool_of(1) as pool:
             try:
                 results += pool.submit(compile_chunk, [job]).result()
             except concurrent.futures.BrokenExecutor:
@@ -45,9 +65,12 @@ def compile_one_by_one(jobs: list[list[str]]) -> list[bool]:
     return results
 
 
-def context() -> multiprocessing.context.BaseContext:
-    """Forked children where that is safe: they need not import anything again."""
-    return multiprocessing.get_context("fork" if sys.platform.startswith("linux") else None)
+def pool_of(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+    """Children that compile: forked where that is safe, so that they need not import anything again."""
+    context = multiprocessing.get_context("fork" if sys.platform.startswith("linux") else None)
+    return concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),)
+    )
 
 
 def compile_all(jobs: list[list[str]], workers: int) -> list[bool]:
@@ -56,7 +79,7 @@ def compile_all(jobs: list[list[str]], workers: int) -> list[bool]:
     if workers < 2 or len(chunks) < 2:
         return [done for chunk in chunks for done in compile_chunk(chunk)]
     results: list[bool] = []
-    with concurrent.futures.ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context()) as pool:
+    with pool_of(min(workers, len(chunks))) as pool:
         waiting = [pool.submit(compile_chunk, chunk) for chunk in chunks]
         for position, future in enumerate(waiting):
             try:
@@ -68,6 +91,7 @@ def compile_all(jobs: list[list[str]], workers: int) -> list[bool]:
 
 def main() -> None:
     request = json.load(sys.stdin)
+    end_with(request["parent"])
     done = compile_all(request["jobs"], request["workers"] or os.cpu_count() or 1)
     json.dump([position for position, success in enumerate(done) if not success], sys.stdout)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from kaa.errors import KaaError
-from kaa.host.files import remove_tree
+from kaa.host.files import read_regular_file, remove_tree
 from kaa.host.syncing import sync_descriptor, sync_path
 from kaa.prefix.interruption import LOCK
 from kaa.prefix.interruption import RELOCATION as MARKER
@@ -79,7 +79,7 @@ def read_marker(directory: Path) -> Marker | None:
     """The marker in an environment; None where there is none. Raises MarkerDamaged."""
     path = directory / MARKER
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Marker)
+        return msgspec.json.decode(read_regular_file(path), type=Marker)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -131,9 +131,10 @@ def is_ours(directory: Path, marker: Marker) -> bool:
 
 def is_bare(directory: Path) -> bool:
     """Whether a directory holds nothing but what the first or the last moment of a relocation leaves."""
-    left = {Path(LOCK), Path(TEMPORARY), Path("conda-meta")}
     if directory.is_symlink() or not directory.is_dir():
         return False
     with contextlib.suppress(OSError):
-        return all(path.relative_to(directory) in left for path in directory.rglob("*"))
+        found = {path.relative_to(directory).as_posix() for path in directory.rglob("*")} - {"conda-meta"}
+        # Locks, and what is on its way to be one.
+        return MARKER not in found and all(path.startswith((LOCK, f"conda-meta/.{Path(LOCK).name}")) or path == TEMPORARY for path in found)
     return False

@@ -63,9 +63,13 @@ def recover_relocation(
         clear_leftovers(prefix)
         return "nothing"
     with _locked(marker, reporter, timeout):
-        marker = _find_marker(prefix)
-        if marker is None:
+        found = _find_marker(prefix)
+        if found is None:
+            # Whoever was at work ended well, while this one waited in a directory that had to be there for that.
+            if is_bare(Path(marker.source)):
+                remove_environment(Path(marker.source))
             return "nothing"
+        marker = found
         if _has(Path(marker.target), marker):
             finish(marker, reporter, registrar)
             return "finished"
