@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from kaa.api.relocating import relocate as relocate
     from kaa.api.removal import plan_environment_removal as plan_environment_removal
     from kaa.api.removal import remove_environment as remove_environment
+    from kaa.api.repairing import plan_repair as plan_repair
+    from kaa.api.repairing import repair_environment as repair_environment
     from kaa.api.searching import search_packages as search_packages
     from kaa.api.session import Session as Session
     from kaa.api.session import open_session as open_session
@@ -100,6 +102,7 @@ _PUBLIC = {
     "plan_move": "kaa.api.relocating",
     "plan_remove": "kaa.api.environments",
     "plan_rename": "kaa.api.relocating",
+    "plan_repair": "kaa.api.repairing",
     "plan_rollback": "kaa.api.going_back",
     "plan_undo": "kaa.api.going_back",
     "plan_update": "kaa.api.environments",
@@ -109,6 +112,7 @@ _PUBLIC = {
     "recover_environment": "kaa.api.recovering",
     "relocate": "kaa.api.relocating",
     "remove_environment": "kaa.api.removal",
+    "repair_environment": "kaa.api.repairing",
     "restore_generation": "kaa.api.going_back",
     "search_packages": "kaa.api.searching",
     "solve_problem": "kaa.api.problems",

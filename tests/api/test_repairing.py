@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kaa.api.environments import plan_create
 from kaa.api.execution import execute
-from kaa.api.repairing import plan_repair, repair
+from kaa.api.repairing import plan_repair, repair_environment
 from kaa.api.session import Session, open_session
 from kaa.api.verifying import verify_environment
 from tests.channels import ChannelBuilder, File, Package, Symlink
@@ -165,7 +165,7 @@ def test_whatever_is_damaged_is_named_and_repaired(session: Session, prefix: Pat
         assert damaged.problems == len(damage)
         assert (damaged.broken_records, damaged.unmet) == ((), ())
         plan = plan_repair(session, prefix)
-        outcome = repair(session, plan)
+        outcome = repair_environment(session, plan)
         assert outcome.is_clean, outcome
         assert picture(prefix) == before
         # Nothing that somebody may have made is lost.

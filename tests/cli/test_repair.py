@@ -405,14 +405,23 @@ def test_a_file_that_another_distribution_wrote_over(env: Kaa) -> None:
     assert [one["name"] for one in verify(env)["pip"]] == ["beside"]
 
 
-def test_a_repair_can_be_undone(env: Kaa) -> None:
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_repair_can_be_undone(env: Kaa, version: str) -> None:
     """What pip had put there was noted before it went."""
     prefix = env.environment("env")
-    pip_install(prefix, "app", "1.0", {"app/__init__.py": "def main():\n    return 1\n"})
-    repair(env)
-    generations = sorted((prefix / "conda-meta/generations").glob("*.json"), key=lambda path: int(path.stem))
-    causes = [json.loads(path.read_text()).get("cause", "change") for path in generations]
-    assert causes[-2:] == ["found", "change"]
+    if version != "1.0":
+        shutil.rmtree(prefix / SITE / "app-1.0.dist-info")
+    pip_install(prefix, "app", version, {"app/__init__.py": "def main():\n    return 1\n", "app/new.py": "x = 1\n"})
+    before = picture(prefix)
+    assert repair(env)["clean"] is True
+    assert not (prefix / SITE / "app/new.py").exists()
+    env.ok("undo", "-n", "env", "-y", "--offline")
+    after = picture(prefix)
+    assert {path: text for path, text in after.items() if path.endswith(".py")} == {
+        path: text for path, text in before.items() if path.endswith(".py")
+    }
+    [package] = verify(env)["damaged"]
+    assert package["overwritten_by"] == [f"app {version}"]
 
 
 # -- what packages need -----------------------------------------------------------------------------------------------

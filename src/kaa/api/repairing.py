@@ -1,7 +1,7 @@
 """Bring what an environment holds back to what its packages brought: from the package cache, else from the channels.
 
     plan = plan_repair(session, Path("envs/demo"))
-    outcome = repair(session, plan)
+    outcome = repair_environment(session, plan)
 
 What a user may have made is never removed: files that differ from the package's are moved to
 `conda-meta/replaced/<time>/`. What cannot be repaired stays as it is and is named.
@@ -69,7 +69,7 @@ def plan_repair(
     return _with_dependencies(session, plan, solve=dependencies)
 
 
-def repair(session: Session, plan: RepairPlan) -> RepairOutcome:
+def repair_environment(session: Session, plan: RepairPlan) -> RepairOutcome:
     """Carry out a repair as far as the packages for it can be had, and look at the environment again."""
     plan = _obtainable(session, plan)
     if plan.history is not None:

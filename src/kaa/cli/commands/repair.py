@@ -10,7 +10,7 @@ import msgspec
 
 from kaa.api.execution import missing_packages
 from kaa.api.repair_plan import Left, PackageRepair, RepairPlan
-from kaa.api.repairing import plan_repair, repair
+from kaa.api.repairing import plan_repair, repair_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import add_channels, add_frozen, add_network, add_output, add_prompts, flag
 from kaa.cli.changing import EnvironmentNotWritable, command_line
@@ -102,7 +102,7 @@ def perform(session: Session, plan: RepairPlan) -> dict[str, object]:
         # Other environments may follow.
         print("Nothing was changed.")
         return {**before, "clean": False, "left": plan.left}
-    outcome = repair(session, plan)
+    outcome = repair_environment(session, plan)
     if not config.json:
         print_left(outcome.left)
         problems = outcome.after.problems
