@@ -30,7 +30,7 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 
 PURE = {"errors", "events", "models", "envfiles", "solver"}
 """Rooms that compute and do nothing else."""
-PURE_THIRD_PARTY = {"msgspec", "ruamel"}
+PURE_THIRD_PARTY = {"msgspec", "ruamel", "yaml"}
 EFFECTS = {
     "os",
     "pathlib",

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from kaa.envfiles.selectors import select_lines
 from kaa.envfiles.spec import EnvironmentSpec, InvalidEnvironmentFile
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
 from kaa.models.subdir import operating_system
@@ -74,7 +75,7 @@ class _Reader:
 
     def _load(self, text: str) -> CommentedMap:
         try:
-            document = YAML(typ="rt").load(text.removeprefix("\ufeff"))
+            document = YAML(typ="rt").load(self._selected(text.removeprefix("\ufeff")))
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             reason = " ".join(str(error.problem or error.context).split())
@@ -84,6 +85,9 @@ class _Reader:
         if not isinstance(document, CommentedMap):
             raise self._error("it does not hold `key: value` lines", hints=("begin with `dependencies:`",))
         return document
+
+    def _selected(self, text: str) -> str:
+        return select_lines(text, self._subdir, self._filename) if self._subdir else text
 
     def _text(self, document: CommentedMap, key: str) -> str | None:
         value = document.get(key)
