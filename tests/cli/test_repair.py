@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -301,6 +302,58 @@ def test_where_a_lost_record_comes_from(remote: tuple[Kaa, Server], known: str, 
     assert {path for path in before if before[path] != after.get(path)} <= {RECORD}
     assert set(after) == set(before)
     assert json.loads((prefix / RECORD).read_text())["sha256"] == json.loads(text)["sha256"]
+
+
+def as_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "inside").write_text("mine")
+
+
+def as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def as_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+@pytest.mark.parametrize("put_there", [as_directory, as_pipe, as_link])
+def test_something_else_in_place_of_a_record(env: Kaa, put_there: Callable[[Path], None]) -> None:
+    prefix = env.environment("env")
+    before = picture(prefix)
+    record = json.loads((prefix / RECORD).read_text())
+    put_there(prefix / RECORD)
+    assert repair(env, "--offline")["clean"] is True
+    again = json.loads((prefix / RECORD).read_text())
+    assert again["sha256"] == record["sha256"]
+    assert set(picture(prefix)) == set(before)
+    assert [path.split("/")[-1] for path in kept(prefix)] in (["lib-1.0-0.json"], ["inside"])
+
+
+def test_all_records_at_once(env: Kaa) -> None:
+    """Where other packages lie depends on python, which is lost as well."""
+    prefix = env.environment("env")
+    before = picture(prefix)
+    records = sorted((prefix / "conda-meta").glob("*-*-*.json"))
+    for record in records:
+        record.write_text("")
+    put(f"{SITE}/app/__init__.py", b"changed")(prefix)
+    assert verify(env)["user_files"] == []
+    assert repair(env, "--offline")["clean"] is True
+    after = picture(prefix)
+    changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
+    assert changed <= {f"conda-meta/{record.name}" for record in records}
+
+
+def test_a_directory_in_place_of_the_history(env: Kaa) -> None:
+    prefix = env.environment("env")
+    (prefix / "conda-meta/history").unlink()
+    (prefix / "conda-meta/history").mkdir()
+    found = repair(env)
+    assert [left["what"] for left in found["left"]] == ["conda-meta/history"]
 
 
 def test_a_record_that_nobody_can_make_again_is_moved_away_and_named(remote: tuple[Kaa, Server]) -> None:

@@ -111,6 +111,7 @@ class _Planning:
         unknown = sorted(names - self.sound.keys() - {file.package for file in self.inspection.record_files})
         if unknown:
             raise PackagesNotInstalled(self.prefix, unknown)
+        history = self._history()
         repairs = self._repairs(names)
         current = tuple(self.sound[name] for name in sorted(self.sound))
         return RepairPlan(
@@ -121,7 +122,7 @@ class _Planning:
             current=current,
             set_aside=tuple(self.set_aside),
             remove=tuple(self.remove),
-            history=None if self.environment.is_environment() else _new_history(current),
+            history=_new_history(current) if history else None,
             left=tuple(self.left),
             directory=_free_directory(self.prefix),
         )
@@ -203,6 +204,19 @@ class _Planning:
             return msgspec.structs.replace(record, requested_specs=recorded_specs(file.record))
         requested = read_history(self.environment).requested_specs([record.name])
         return msgspec.structs.replace(record, requested_specs=tuple(requested.values()))
+
+    def _history(self) -> bool:
+        """Whether a history is to be written; something else in its place is left to the user."""
+        if self.environment.is_environment():
+            return False
+        path = self.environment.history_file
+        if path.is_symlink() or path.exists():
+            left = Left(
+                "conda-meta/history", f"{path} is no file", f"move it away, then kaa repair {_where(self.prefix)}"
+            )
+            self.left.append(left)
+            return False
+        return True
 
     # Files
 

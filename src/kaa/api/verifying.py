@@ -175,7 +175,8 @@ def claimed_files(session: Session, prefix: Path, files: Sequence[RecordFile]) -
     """The paths that are known to belong to packages whose records do not count."""
     paths: set[str] = set()
     python = python_of([file.record for file in files if file.record is not None and file.counts], session.subdir)
-    for file in files:
+    # Where other packages lie depends on python, the record of which may be broken as well.
+    for file in sorted(files, key=lambda file: file.package != "python"):
         if file.counts:
             continue
         if file.record is not None:
@@ -183,6 +184,7 @@ def claimed_files(session: Session, prefix: Path, files: Sequence[RecordFile]) -
             continue
         paths.update(file.fragments.files)
         for package in packages_called(session.package_cache, file.dist):
+            python = python or python_of([package.record], session.subdir)
             # A package that cannot be read, or needs a python that is not there, tells nothing.
             with contextlib.suppress(KaaError, OSError):
                 paths.update(expected_record(package.record, package, prefix, session.subdir, python).files)

@@ -177,7 +177,7 @@ def prepare(
     put = [file.path for file in transaction.files.put]
     for path in put:
         found = disk.find(path)
-        if found is not None and found[1]:
+        if found is not None and found[1] and found[0] not in transaction.files.leaving:
             prepared.emptied += _emptied(disk, found[0], "what is restored")
     prepared.restored = _restored(prepared, disk, leaving.difference(put, transaction.files.leaving), key)
     prepared.directories = _directories(prepared, disk, transaction.files.leaving)
