@@ -107,6 +107,7 @@ class Killing:
         self.requests = requests
         self.variables: dict[str, str] = {}
         self.writes: list[int] = []
+        self.failing: list[int] = []
         self.is_new = False
         self.duration = 0.0
 
@@ -144,6 +145,8 @@ class Killing:
         assert ended.code == 0, f"traced, the command ended with {ended.code}:\n{self.ground.said()}"
         self.report.calls = len(ended.calls)
         self.writes = [call.number for call in ended.calls if call.name in WRITES]
+        # Without bytecode an environment is as good: an error there is no reason to fail.
+        self.failing = [call.number for call in ended.calls if not any(".bytecode" in path for path in call.paths)]
 
     def make(self, state: str) -> None:
         """Make a state, and those that it is made of."""
@@ -213,6 +216,8 @@ class Killing:
         )
         if way == "short":
             every = self.writes
+        elif way.startswith("error"):
+            every = self.failing
         if not every:
             return []
         if count >= len(every):
@@ -367,7 +372,7 @@ def has_decided(environment: Path) -> bool:
     if environment.name.endswith((".kaa-aside", ".kaa-old")):
         return True
     try:
-        return b'\n["commit"' in (environment / JOURNAL).read_bytes()
+        return b'["commit"' in (environment / JOURNAL).read_bytes()
     except OSError:
         return False
 

@@ -16,7 +16,7 @@ import msgspec
 from kaa.api.session import Session
 from kaa.errors import KaaError
 from kaa.events import ScriptsFound, Warned
-from kaa.host.files import write_atomic
+from kaa.host.files import remove_unfinished, write_atomic
 from kaa.host.locks import file_lock
 from kaa.host.platform import current_subdir
 from kaa.package_cache.extracted_package import ExtractedPackage
@@ -174,5 +174,6 @@ def record_decisions(file: Path, decisions: Mapping[str, Decision]) -> None:
             digest: {"decision": one.verdict, "package": one.package, "path": one.path}
             for digest, one in (known | dict(decisions)).items()
         }
+        remove_unfinished(file)
         content = json.dumps({"scripts": every}, indent=2, sort_keys=True).encode() + b"\n"
         write_atomic(file, content, mode=0o600, sync=True)

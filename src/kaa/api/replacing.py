@@ -17,14 +17,15 @@ from kaa.api.execution import execute, fetch_packages
 from kaa.api.session import Session
 from kaa.api.settling import settle
 from kaa.errors import KaaError
-from kaa.events import Note
+from kaa.events import Note, Warned
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.interruption import LOCK
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.state import check_not_frozen
+from kaa.transaction.execute import failures
 from kaa.transaction.plan import EnvironmentChanged, Transaction
-from kaa.transaction.setting_aside import begin_in_place, move_aside, settle_aside
+from kaa.transaction.setting_aside import begin_in_place, move_aside, place_aside, settle_aside
 
 
 class Replaced(msgspec.Struct, frozen=True):
@@ -81,10 +82,12 @@ def replace_environment(session: Session, transaction: Transaction, replaced: Re
         if not Prefix(prefix).is_environment() or _look_at(prefix) != replaced:
             raise EnvironmentChanged(prefix, ["it is not the environment that was to be replaced"])
         session.checkpoint("move aside")
-        move_aside(prefix, "replaced")
+        with failures(prefix):
+            move_aside(prefix, "replaced")
         try:
             session.checkpoint("moved aside")
-            begin_in_place(prefix)
+            with failures(prefix):
+                begin_in_place(prefix)
             execute(session, transaction)
             session.checkpoint("replaced")
         except BaseException:
@@ -92,7 +95,11 @@ def replace_environment(session: Session, transaction: Transaction, replaced: Re
             with contextlib.suppress(KaaError, OSError):
                 settle_aside(prefix)
             raise
-        settle_aside(prefix)
+        try:
+            settle_aside(prefix)
+        except OSError as error:
+            left = error.filename or place_aside(prefix)
+            session.reporter(Warned(f"{left} is left over, until {prefix} is changed again: {error.strerror}"))
 
 
 def _look_at(prefix: Path) -> Replaced:

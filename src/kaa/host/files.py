@@ -52,6 +52,16 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None, sync: bool
         sync_directory(path.parent)
 
 
+def remove_unfinished(path: Path) -> None:
+    """Remove what `write_atomic` leaves of a file when it is killed; the caller knows that nobody writes it now."""
+    start = f".{path.name[:100]}."
+    with contextlib.suppress(OSError):
+        for other in path.parent.iterdir():
+            end = other.name.removeprefix(start)
+            if end != other.name and len(end) == 12 and not end.strip("0123456789abcdef"):
+                other.unlink(missing_ok=True)
+
+
 def create_temporary(directory: Path, prefix: str) -> tuple[int, Path]:
     """A new file in a directory, open for writing and the owner's alone, as a descriptor, and its path."""
     # As tempfile does it; but that one brings random, hashlib and shutil along, which most runs never need.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kaa.errors import KaaError
-from kaa.host.files import is_writable, write_atomic
+from kaa.host.files import is_writable, read_regular_file, remove_unfinished, write_atomic
 from kaa.host.locks import file_lock
 from kaa.prefix.interruption import aside_of, is_set_aside
 
@@ -109,17 +109,22 @@ class EnvironmentDirectories:
     def list(self, registered: Iterable[Path] = ()) -> tuple[Path, ...]:
         """All known environments: the root prefix, those in the environments directories, and the registered ones."""
         found: dict[Path, None] = {}
-        if (self.root_prefix / "conda-meta" / "history").is_file():
+        if _is_environment(self.root_prefix):
             found[self.root_prefix] = None
         for directory in self.directories:
             with contextlib.suppress(OSError):
                 for child in sorted(directory.iterdir()):
-                    if not is_set_aside(child.name) and (child / "conda-meta" / "history").is_file():
+                    if not is_set_aside(child.name) and _is_environment(child):
                         found[child] = None
         for path in sorted(set(registered)):
-            if (path / "conda-meta" / "history").is_file():
+            if _is_environment(path):
                 found[path] = None
         return tuple(found)
+
+
+def _is_environment(path: Path) -> bool:
+    # Unlike Path.is_file this answers for every path, were it as long as it likes.
+    return os.path.isfile(path / "conda-meta" / "history")  # noqa: PTH113
 
 
 def absolute_location(path: Path, directory: Path) -> Path:
@@ -152,7 +157,7 @@ def registry_file(home: Path) -> Path:
 def read_registry(registry: Path) -> tuple[Path, ...]:
     """The paths that a registry lists, in its order; a missing or unreadable one lists none."""
     try:
-        lines = registry.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = read_regular_file(registry).decode(errors="surrogateescape").splitlines()
     except OSError:
         return ()
     return tuple(dict.fromkeys(Path(line.strip()) for line in lines if line.strip()))
@@ -191,6 +196,7 @@ def _rewrite(registry: Path, change: Callable[[tuple[Path, ...]], tuple[Path, ..
             paths = read_registry(registry)
             changed = change(paths)
             if changed != paths or not registry.exists():
+                remove_unfinished(registry)
                 write_atomic(registry, b"".join(os.fsencode(path) + b"\n" for path in changed), sync=True)
     except (OSError, KaaError):
         return False

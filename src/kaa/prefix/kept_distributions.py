@@ -145,11 +145,17 @@ def _is_file_or_link(path: str) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
+def _is_file(path: str) -> bool:
+    return Path(path).is_file() and not Path(path).is_symlink()
+
+
 def keep_files(prefix: Path, files: Sequence[str], target: Path) -> None:
     """Bring the files of a distribution into a new directory, by links where that is possible."""
     target.mkdir()
-    method, _ = probe_link_method(prefix / "conda-meta", target)
     root, made = f"{prefix}{os.sep}", {""}
+    # With one of the files themselves: one that is made to try would be left beside them by a kill.
+    first = next((root + path for path in files if _is_file(root + path)), None)
+    method = probe_link_method(Path(first), target)[0] if first is not None else LinkMethod.COPY
     for path in files:
         folder = path.rpartition("/")[0]
         if folder not in made:

@@ -21,7 +21,6 @@ from kaa.errors import KaaError
 from kaa.events import Note, Reporter, Warned, silent
 from kaa.host.locks import LockHolder, file_lock
 from kaa.package_cache.extracted_package import ExtractedPackage
-from kaa.prefix.environments import register
 from kaa.prefix.history import recorded_specs
 from kaa.prefix.interruption import JOURNAL
 from kaa.prefix.interruption import LOCK as LOCK
@@ -37,6 +36,23 @@ from kaa.transaction.setting_aside import clear_away
 
 NOT_FOREIGN = frozenset({"conda-meta", "pkgs", "envs", "condabin", ".condarc", "condarc", "condarc.d"})
 """What may lie in a directory before it becomes an environment."""
+
+
+NEVER_LINKS = ("conda-meta", "conda-meta/history", "conda-meta/generations", "conda-meta/generations/files")
+"""What kaa writes to in every environment, and so does not let lead out of one."""
+
+
+class MetadataElsewhere(KaaError):
+    """What is known of an environment does not lie in it."""
+
+    conda_name = "CorruptedEnvironmentError"
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        super().__init__(
+            f"{path} is a symbolic link, and what is known of an environment is only written into the environment",
+            hints=("put what the link leads to into its place",),
+        )
 
 
 class TransactionFailed(KaaError):
@@ -87,8 +103,6 @@ def execute(
         recover_first(prefix, reporter)
         check_unchanged(environment, transaction)
         Phases(transaction, packages, options, reporter, checkpoint, made).run()
-    if options.registry is not None and prefix != options.root_prefix and not register(options.registry, prefix):
-        reporter(Note(f"{prefix} could not be entered in {options.registry}"))
 
 
 def recover_first(prefix: Path, reporter: Reporter) -> None:
@@ -101,6 +115,9 @@ def recover_first(prefix: Path, reporter: Reporter) -> None:
 def _check_place(environment: Prefix, transaction: Transaction, options: LinkOptions) -> None:
     """Raise unless the path is an environment, or can become one."""
     path = environment.path
+    for name in NEVER_LINKS:
+        if (path / name).is_symlink():
+            raise MetadataElsewhere(path / name)
     # What a killed creation left behind is cleared away before anything else.
     if environment.is_environment() or path == options.root_prefix or (path / JOURNAL).is_file():
         return

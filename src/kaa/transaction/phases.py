@@ -17,6 +17,7 @@ from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.models.redaction import redact
 from kaa.package_cache.extracted_package import RECORD_FILE, ExtractedPackage
+from kaa.prefix.environments import register
 from kaa.prefix.history import append_revision, new_revision
 from kaa.prefix.interruption import STAGING
 from kaa.prefix.prefix import Prefix
@@ -120,6 +121,10 @@ class Phases:
         self._write_history()
 
     def _clean_up(self) -> None:
+        # While the journal is there: whoever finishes this after a kill enters it, too.
+        registry = self.options.registry
+        if registry is not None and self.prefix != self.options.root_prefix and not register(registry, self.prefix):
+            self.reporter(Note(f"{self.prefix} could not be entered in {registry}"))
         try:
             self.journal.clean_up()
         except OSError as error:

@@ -90,11 +90,16 @@ def write_marker(directory: Path, marker: Marker) -> None:
     """Put a marker into an environment, at once or not at all, and onto the disk."""
     temporary = directory / TEMPORARY
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(msgspec.json.encode(marker))
-        stream.flush()
-        sync_descriptor(stream.fileno())
-    temporary.replace(directory / MARKER)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(msgspec.json.encode(marker))
+            stream.flush()
+            sync_descriptor(stream.fileno())
+        temporary.replace(directory / MARKER)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
     sync_path(directory / "conda-meta")
 
 
@@ -136,5 +141,7 @@ def is_bare(directory: Path) -> bool:
     with contextlib.suppress(OSError):
         found = {path.relative_to(directory).as_posix() for path in directory.rglob("*")} - {"conda-meta"}
         # Locks, and what is on its way to be one.
-        return MARKER not in found and all(path.startswith((LOCK, f"conda-meta/.{Path(LOCK).name}")) or path == TEMPORARY for path in found)
+        return MARKER not in found and all(
+            path.startswith((LOCK, f"conda-meta/.{Path(LOCK).name}")) or path == TEMPORARY for path in found
+        )
     return False

@@ -160,6 +160,9 @@ def finish(
         _remove(replaced_of(target), reporter)
     checkpoint("register")
     registrar(gone, target)
+    if any(is_ours(path, marker) for path in (aside_of(source), replaced_of(target))):
+        # The next command that is about this environment tries again.
+        return
     checkpoint("unmark")
     remove_marker(target)
 
@@ -185,4 +188,4 @@ def _remove(directory: Path, reporter: Reporter) -> None:
     try:
         remove_environment(directory)
     except OSError as error:
-        reporter(Warned(f"{directory} could not be removed, and can be: {error.strerror or error}"))
+        reporter(Warned(f"{directory} is left over, and removed later: {error.strerror or error}"))

@@ -29,6 +29,7 @@ from kaa.host.files import remove_tree
 from kaa.host.syncing import sync_descriptor, sync_path
 from kaa.prefix.interruption import LOCK, SET_ASIDE, aside_of
 from kaa.prefix.prefix import Prefix
+from kaa.transaction.plan import EnvironmentChanged
 
 Purpose: TypeAlias = Literal["replaced", "removed"]
 CANNOT_MOVE = frozenset({errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS})
@@ -89,11 +90,16 @@ def write_reason(directory: Path, reason: Reason) -> None:
     """Put the note into an environment, at once or not at all, and onto the disk."""
     temporary = directory / f"{SET_ASIDE}.new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(msgspec.json.encode(reason))
-        stream.flush()
-        sync_descriptor(stream.fileno())
-    temporary.replace(directory / SET_ASIDE)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(msgspec.json.encode(reason))
+            stream.flush()
+            sync_descriptor(stream.fileno())
+        temporary.replace(directory / SET_ASIDE)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
     sync_path(directory / "conda-meta")
 
 
@@ -121,7 +127,10 @@ def move_aside(prefix: Path, purpose: Purpose) -> Path:
     """
     aside = place_aside(prefix)
     if os.path.lexists(aside):
-        raise AsideInTheWay(prefix, aside, "that directory is in the way")
+        if read_reason(aside) is None and not _is_bare(aside):
+            raise AsideInTheWay(prefix, aside, "that directory is in the way")
+        # Begun by somebody else since this was planned; the next plan settles it first.
+        raise EnvironmentChanged(prefix, ["what was there before is still being removed"])
     reason = Reason(os.urandom(16).hex(), purpose)
     write_reason(prefix, reason)
     try:
@@ -151,7 +160,8 @@ def remove_environment(directory: Path) -> None:
     meta = directory / "conda-meta"
     children = [child for child in directory.iterdir() if child != meta]
     if meta.is_dir() and not meta.is_symlink():
-        children += [child for child in meta.iterdir() if child != directory / SET_ASIDE]
+        # Nor the lock: who waits for it would take another one, and work on what is going.
+        children += [child for child in meta.iterdir() if child != directory / SET_ASIDE and not _is_lock(child)]
     for child in sorted(children, key=lambda child: child.parent == meta):
         remove_tree(child)
     remove_reason(directory)
@@ -219,4 +229,8 @@ def _is_bare(directory: Path) -> bool:
     """Whether a directory holds nothing but what the last moment of a removal leaves."""
     if directory.is_symlink() or not directory.is_dir():
         return False
-    return all(path == directory / "conda-meta" for path in directory.rglob("*"))
+    return all(path == directory / "conda-meta" or _is_lock(path) for path in directory.rglob("*"))
+
+
+def _is_lock(path: Path) -> bool:
+    return path.parent.name == "conda-meta" and path.name.startswith(Path(LOCK).name)
