@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from kaa.api.environments import EnvironmentExists, subdir_of
 from kaa.api.registering import registrar
@@ -29,6 +32,18 @@ from kaa.transaction.relocation_survey import OF_THE_ROOT, Surveyor
 BLOCK = 4096
 
 
+class _Wish(msgspec.Struct, frozen=True):
+    """What was asked for, with absolute paths."""
+
+    kind: Kind
+    source: Path
+    target: Path
+    replace: bool
+    with_user_files: bool = False
+    keep_frozen: bool = False
+    command: str = ""
+
+
 def plan_clone(
     session: Session,
     source: Path,
@@ -44,30 +59,24 @@ def plan_clone(
     Files of nobody come along when asked for, and so does the mark that the environment is frozen. With `replace` an
     environment at the target goes. Raises NotAnEnvironment, EnvironmentExists, CannotRelocate, PrefixTooLong.
     """
-    return _plan(
-        session,
-        source,
-        target,
-        "clone",
-        replace=replace,
-        with_user_files=with_user_files,
-        keep_frozen=keep_frozen,
-        command=command,
-    )
+    source, target = absolute_location(source, session.cwd), absolute_location(target, session.cwd)
+    return _plan(session, _Wish("clone", source, target, replace, with_user_files, keep_frozen, command))
 
 
 def plan_rename(
     session: Session, source: Path, target: Path, *, replace: bool = False, command: str = ""
 ) -> RelocationPlan:
     """An environment at another path, with everything that is in it; the old path is free afterwards."""
-    return _plan(session, source, target, "rename", replace=replace, command=command)
+    source, target = absolute_location(source, session.cwd), absolute_location(target, session.cwd)
+    return _plan(session, _Wish("rename", source, target, replace, command=command))
 
 
 def plan_move(
     session: Session, source: Path, target: Path, *, replace: bool = False, command: str = ""
 ) -> RelocationPlan:
     """The same as a rename; the name for a path on any disk."""
-    return _plan(session, source, target, "move", replace=replace, command=command)
+    source, target = absolute_location(source, session.cwd), absolute_location(target, session.cwd)
+    return _plan(session, _Wish("move", source, target, replace, command=command))
 
 
 def relocate(session: Session, plan: RelocationPlan) -> None:
@@ -81,78 +90,64 @@ def relocate(session: Session, plan: RelocationPlan) -> None:
     )
 
 
-def _plan(
-    session: Session,
-    source: Path,
-    target: Path,
-    kind: Kind,
-    *,
-    replace: bool,
-    command: str,
-    with_user_files: bool = False,
-    keep_frozen: bool = False,
-) -> RelocationPlan:
-    source, target = absolute_location(source, session.cwd), absolute_location(target, session.cwd)
+def _plan(session: Session, wish: _Wish) -> RelocationPlan:
+    source, target = wish.source, wish.target
     for prefix in (source, target):
         settle(session, prefix)
     environment = open_prefix(source)
     is_base = _same(source, session.config.root_prefix)
-    if kind != "clone":
-        _check_goes(session, source, kind, is_base=is_base)
+    if wish.kind != "clone":
+        _check_goes(session, source, wish.kind, is_base=is_base)
     _check_apart(source, target, is_base=is_base)
-    replaces = _check_free(session, target, kind, replace=replace)
+    replaces = _check_free(session, target, wish.kind, replace=wish.replace)
+    plan = _look_at(session, wish, environment, is_base=is_base, replaces=replaces)
+    if wish.kind != "clone" and plan.left_out:
+        raise _holds_others(source, plan.left_out)
+    check_relocation(plan)
+    return plan
+
+
+def _look_at(session: Session, wish: _Wish, environment: Prefix, *, is_base: bool, replaces: bool) -> RelocationPlan:
+    """The plan that follows from what is there."""
+    source, kind = wish.source, wish.kind
     records = tuple(file.record for file in read_record_files(environment) if file.counts and file.record is not None)
     subdir = subdir_of(session, records)
     old = dict.fromkeys([os.fsencode(source), os.fsencode(source.resolve())])
-    change = PathChange(tuple(old), os.fsencode(target), subdir)
+    change = PathChange(tuple(old), os.fsencode(wish.target), subdir)
+    surveyor = Surveyor(
+        environment,
+        records,
+        change,
+        kind,
+        is_base=is_base,
+        with_user_files=wish.with_user_files,
+        always_copy=session.config.always_copy,
+        keep_frozen=wish.keep_frozen,
+    )
     try:
-        found = Surveyor(
-            environment,
-            records,
-            change,
-            kind,
-            is_base=is_base,
-            with_user_files=with_user_files,
-            always_copy=session.config.always_copy,
-            keep_frozen=keep_frozen,
-        ).look()
+        found = surveyor.look()
     except OSError as error:
         raise CannotRelocate(source, f"cannot be read: {error.filename or source}: {error.strerror}") from error
-    if kind != "clone" and found.left_out:
-        raise _holds_others(source, found.left_out)
-    other_disk = _device(source) != _device(target)
-    plan = RelocationPlan(
+    other_disk = _device(source) != _device(wish.target)
+    written = [item.size for item in found.items if other_disk or item.how is not How.SHARE]
+    return RelocationPlan(
         kind=kind,
         source=source,
         is_base=is_base,
-        target=target,
+        target=wish.target,
         change=change,
         subdir=subdir,
         python=python_of(records, subdir),
         records=records,
-        directories=tuple(found.directories),
-        items=tuple(found.items),
-        distributions=tuple(found.distributions),
-        pip=tuple(found.pip),
-        dropped=tuple(found.dropped),
-        user_files=tuple(found.user_files),
-        with_user_files=with_user_files or kind != "clone",
-        mentions=tuple(found.mentions),
-        stuck=tuple(found.stuck),
-        left_out=tuple(found.left_out),
-        signature=found.signature,
+        found=found,
+        with_user_files=surveyor.with_user_files,
         other_disk=other_disk,
         is_frozen=is_frozen(environment),
-        keep_frozen=keep_frozen,
-        copies_size=sum(
-            -(-item.size // BLOCK) * BLOCK for item in found.items if other_disk or item.how is not How.SHARE
-        ),
-        size=sum(item.size for item in found.items),
-        command=command,
+        keep_frozen=wish.keep_frozen,
+        copies_size=sum(-(-size // BLOCK) * BLOCK for size in written),
+        command=wish.command,
         replaces=replaces,
     )
-    check_relocation(plan)
-    return plan
 
 
 def _check_goes(session: Session, source: Path, kind: Kind, *, is_base: bool) -> None:
@@ -209,7 +204,7 @@ def _check_free(session: Session, target: Path, kind: Kind, *, replace: bool) ->
     return True
 
 
-def _holds_others(source: Path, others: list[str]) -> CannotRelocate:
+def _holds_others(source: Path, others: Sequence[str]) -> CannotRelocate:
     shown = ", ".join(others[:3]) + (", …" if others[3:] else "")
     return CannotRelocate(
         source,

@@ -90,7 +90,7 @@ def plan_text(plan: RelocationPlan) -> list[str]:
         f"to: {plan.target}",
         "",
         f"  {_count(len(plan.records), 'package')}, {_count(files, 'file')}, {size_text(plan.size)}"
-        + (f"; {_count(len(plan.pip), 'distribution')} of pip" if plan.pip else ""),
+        + (f"; {_count(len(plan.found.pip), 'distribution')} of pip" if plan.found.pip else ""),
         f"  {shared} linked, {size_text(plan.copies_size)} written to the disk"
         + (", which is another one" if plan.other_disk else ""),
         f"  {_count(rewritten, 'file')} in which the old path may stand: written for the new one",
@@ -108,8 +108,8 @@ def _lists(plan: RelocationPlan) -> list[str]:
             lines.append("  Scripts of packages may have made some of them when they were installed.")
     elif plan.user_files and plan.kind == "clone":
         lines += _listed("Files of no package come along:", plan.user_files)
-    lines += _listed("These files of yours name the old path, and are left to you:", plan.mentions)
-    lines += _listed("Programs of pip with the old path built in; install these distributions again:", plan.stuck)
+    lines += _listed("These files of yours name the old path, and are left to you:", plan.found.mentions)
+    lines += _listed("Programs of pip with the old path built in; install these distributions again:", plan.found.stuck)
     lines += _listed("No part of the environment, and left where it is:", plan.left_out)
     if plan.is_frozen and plan.kind == "clone" and not plan.keep_frozen:
         lines += ["", "  The environment is frozen; its clone is not (--keep-frozen makes it so)."]

@@ -77,7 +77,7 @@ class Builder:
     # Directories
 
     def _make_directories(self) -> None:
-        for path, _ in self.plan.directories:
+        for path, _ in self.plan.found.directories:
             self.checkpoint(path)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self.new + path)
@@ -85,7 +85,7 @@ class Builder:
     def _set_modes(self) -> None:
         """Give directories the modes of the source's; last, because they may be closed."""
         usual = 0o777 & ~current_umask()
-        for path, mode in reversed(self.plan.directories):
+        for path, mode in reversed(self.plan.found.directories):
             if self.keeps_owner:
                 self._like_owner(os.lstat(self.old + path), self.new + path)
             if mode != usual:
@@ -220,7 +220,7 @@ class Builder:
     def _compile(self) -> None:
         """Compile the modules that changed and had bytecode; what is not compiled is not there."""
         gone = self.made.gone
-        gone.update(self.plan.dropped)
+        gone.update(self.plan.found.dropped)
         python = self.plan.python
         interpreter = self.options.interpreter or (self.plan.source / python.executable if python else None)
         if python is None or python.bytecode_tag is None or interpreter is None or not interpreter.exists():
@@ -228,7 +228,7 @@ class Builder:
         if not self.options.compile_bytecode or self.options.native_subdir not in ("", self.plan.subdir):
             return
         jobs = []
-        for path in self.plan.dropped:
+        for path in self.plan.found.dropped:
             module = bytecode_source(path)
             if module is not None and path.endswith(f".{python.bytecode_tag}.pyc"):
                 (self.staging / path).parent.mkdir(parents=True, exist_ok=True)

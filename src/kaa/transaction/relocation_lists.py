@@ -67,7 +67,7 @@ class Made(msgspec.Struct):
 
 def write_lists(plan: RelocationPlan, made: Made, write: Write) -> None:
     """The RECORDs of distributions, and the generations, with the hashes of the files as they are now."""
-    for distribution in plan.distributions:
+    for distribution in plan.found.distributions:
         _write_list(plan, made, distribution, write)
     _rename_kept(plan, made, write)
 
@@ -97,7 +97,7 @@ def _write_list(plan: RelocationPlan, made: Made, distribution: Distribution, wr
 def _rename_kept(plan: RelocationPlan, made: Made, write: Write) -> None:
     """Give kept files whose RECORD changed the key that the new one has, and tell it to the generations."""
     keys: dict[str, str] = {}
-    for distribution in plan.distributions:
+    for distribution in plan.found.distributions:
         change = made.changed.get(f"{distribution.root}{distribution.metadata}/RECORD")
         if distribution.key and change is not None:
             key = f"{distribution.key.rpartition('-')[0]}-{change.now.hex()[:12]}"

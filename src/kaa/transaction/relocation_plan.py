@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -65,8 +66,6 @@ class Item(NamedTuple):
     links: int
     """How many names the file has."""
     inode: tuple[int, int]
-    modified: int
-    """In nanoseconds."""
     entry: InstalledPath | None = None
     """What the record of its package says of it."""
 
@@ -84,6 +83,28 @@ class Distribution(msgspec.Struct, frozen=True):
     """The key of kept files."""
 
 
+class Survey(msgspec.Struct):
+    """What was found in an environment."""
+
+    items: list[Item] = []
+    directories: list[tuple[str, int]] = []
+    """(path, mode), outer ones first."""
+    distributions: list[Distribution] = []
+    pip: list[PythonDistribution] = []
+    dropped: list[str] = []
+    """Bytecode of modules that change; it is compiled again where that is possible."""
+    user_files: list[str] = []
+    """Files of nobody, whether they are carried along or not."""
+    mentions: list[str] = []
+    """Files of the user that name the old path in their text; they are carried as they are."""
+    stuck: list[str] = []
+    """Programs of pip in which the old path is built in, and the new one has no room."""
+    left_out: list[str] = []
+    """Directories that are no part of the environment: other environments, package caches."""
+    signature: str = ""
+    """What the files were: a hash of paths, sizes and times."""
+
+
 class RelocationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A new environment that is to be made of the files of another one."""
 
@@ -95,33 +116,37 @@ class RelocationPlan(msgspec.Struct, frozen=True, kw_only=True):
     subdir: str
     python: PythonInfo | None
     records: tuple[PrefixRecord, ...]
-    directories: tuple[tuple[str, int], ...]
-    """(path, mode), outer ones first."""
-    items: tuple[Item, ...]
-    distributions: tuple[Distribution, ...]
-    pip: tuple[PythonDistribution, ...]
-    dropped: tuple[str, ...]
-    """Bytecode of modules that change; it is compiled again where that is possible."""
-    user_files: tuple[str, ...]
-    """Files of nobody, whether they are carried along or not."""
+    found: Survey
     with_user_files: bool
-    mentions: tuple[str, ...]
-    """Files of the user that name the old path in their text; they are carried as they are."""
-    stuck: tuple[str, ...]
-    """Programs of pip in which the old path is built in, and the new one has no room."""
-    left_out: tuple[str, ...]
-    """Directories that are no part of the environment: other environments, package caches."""
-    signature: str
-    """What the files of the source were: a hash of paths, sizes and times."""
     other_disk: bool
     is_frozen: bool
     keep_frozen: bool
     copies_size: int
     """Bytes that are written anew."""
-    size: int
     command: str = ""
     replaces: bool = False
     """Whether an environment is at the target that goes."""
+
+    @property
+    def items(self) -> Sequence[Item]:
+        return self.found.items
+
+    @property
+    def user_files(self) -> Sequence[str]:
+        return self.found.user_files
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        return self.found.left_out
+
+    @property
+    def signature(self) -> str:
+        return self.found.signature
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files that come along."""
+        return sum(item.size for item in self.items)
 
     @property
     def has_link_scripts(self) -> bool:

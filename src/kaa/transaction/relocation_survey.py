@@ -13,8 +13,6 @@ import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
 from kaa.models.prefix_record import InstalledPath, PrefixRecord
 from kaa.prefix.damage import UNKNOWN, expected_hash, recorded_paths
 from kaa.prefix.distribution_files import files_of_distributions, read_distributions
@@ -24,7 +22,7 @@ from kaa.prefix.prefix import Prefix
 from kaa.prefix.python_packages import PythonDistribution
 from kaa.transaction.actions import bytecode_source, why_unsafe
 from kaa.transaction.relocation import NoRoom, PathChange, mentions, moved_binary, moved_head
-from kaa.transaction.relocation_plan import SHOWN_MENTIONS, Distribution, How, Item, Kind
+from kaa.transaction.relocation_plan import SHOWN_MENTIONS, Distribution, How, Item, Kind, Survey
 
 CONDA_META = "conda-meta/"
 CONFIGURATION = (".condarc", "condarc", "condarc.d")
@@ -37,21 +35,6 @@ TEXT_LIMIT = 4 << 20
 PROGRAM_LIMIT = 64 << 20
 USER_LIMIT = 1 << 20
 CACHE_FILE = "urls.txt"
-
-
-class Survey(msgspec.Struct):
-    """What was found; `items` and `directories` are in the order of paths, outer directories first."""
-
-    items: list[Item] = msgspec.field(default_factory=list)
-    directories: list[tuple[str, int]] = msgspec.field(default_factory=list)
-    distributions: list[Distribution] = msgspec.field(default_factory=list)
-    pip: list[PythonDistribution] = msgspec.field(default_factory=list)
-    dropped: list[str] = msgspec.field(default_factory=list)
-    user_files: list[str] = msgspec.field(default_factory=list)
-    mentions: list[str] = msgspec.field(default_factory=list)
-    stuck: list[str] = msgspec.field(default_factory=list)
-    left_out: list[str] = msgspec.field(default_factory=list)
-    signature: str = ""
 
 
 class Surveyor:
@@ -181,7 +164,7 @@ class Surveyor:
     def _add(self, path: str, how: How, state: os.stat_result, entry: InstalledPath | None = None) -> None:
         inode = (state.st_dev, state.st_ino)
         size = state.st_size
-        self.found.items.append(Item(path, how, state.st_mode, size, state.st_nlink, inode, state.st_mtime_ns, entry))
+        self.found.items.append(Item(path, how, state.st_mode, size, state.st_nlink, inode, entry))
 
     def _as_it_is(self, state: os.stat_result, entry: InstalledPath | None) -> How:
         """Whether a file may be one and the same in both environments.
