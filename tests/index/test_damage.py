@@ -18,6 +18,7 @@ from kaa.models.repodata import RepodataInvalid
 from kaa.solver.candidates import columns_of
 from tests.channels import ChannelBuilder, Server, serve
 from tests.index.worlds import Reader, record
+from tests.users import ALICE, BOB, User, let_others_in, needs_root
 
 NAMES = [f"package-{number}" for number in range(12)]
 
@@ -236,6 +237,17 @@ def test_kept_columns(tmp_path: Path) -> None:
         assert again.find("c") == columns_for("c", 200)
         assert again.find("d") is None
     assert KeptColumns(path, bytes([1] * 32)).find("a") is None
+
+
+@needs_root
+def test_columns_that_another_user_of_the_group_kept_are_added_to(tmp_path: Path) -> None:
+    let_others_in(tmp_path)
+    alice, bob = User(ALICE.uid, (30001,)), User(BOB.uid, (30001,))
+    path = alice.directory(tmp_path / "shared", 0o2775) / "x.columns"
+    alice.does(lambda: KeptColumns(path, KEY).add({"a": columns_for("a", 3)}))
+    assert path.stat().st_mode & 0o777 == 0o644
+    bob.does(lambda: KeptColumns(path, KEY).add({"b": columns_for("b", 3)}))
+    assert sorted(KeptColumns(path, KEY).names()) == ["a", "b"]
 
 
 def test_columns_of_another_index_are_replaced(tmp_path: Path) -> None:

@@ -84,6 +84,33 @@ def test_the_second_environment_compiles_nothing(world: World) -> None:
     assert world.warnings() == []
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o002, 0o444), (0o022, 0o444), (0o027, 0o440)])
+def test_bytecode_that_environments_share_is_read_only(world: World, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        world.install(python_package(), MODULE)
+    finally:
+        os.umask(before)
+    assert (world.prefix / PYC).stat().st_mode & 0o7777 == mode
+    # What is the environment's own stays its own.
+    assert (world.prefix / PLACED).stat().st_mode & 0o200
+
+
+def test_bytecode_of_a_directory_that_is_not_filled_is_used(world: World) -> None:
+    plain = Package("module", noarch="python", files={"site-packages/module/__init__.py": "VALUE = 7\n"}, build="1")
+    world.install(python_package(), plain)
+    world.unpack(MODULE)
+    for dist, package in world.extracted.items():
+        own = world.folder / "own" / ".bytecode"
+        world.extracted[dist] = replace(package, bytecode_root=own, shared_bytecode=package.bytecode_root)
+    other = world.folder / "envs" / "other"
+    world.install(python_package(), plain, prefix=other, interpreter=Path("/bin/false"))
+    assert (other / PYC).samefile(world.prefix / PYC)
+    # What is not there goes into the own one.
+    world.install(python_package(), MODULE, prefix=world.folder / "envs" / "third")
+    assert [path.name for path in (world.folder / "own" / ".bytecode").iterdir()] == [MODULE.dist]
+
+
 def test_one_process_compiles_everything(world: World, tmp_path: Path) -> None:
     log = tmp_path / "log"
     wrapper = tmp_path / "python"

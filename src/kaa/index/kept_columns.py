@@ -82,9 +82,7 @@ class KeptColumns:
         entries = b"".join(pack_entry(name, _encoder.encode(found)) for name, found in columns.items())
         with contextlib.suppress(OSError, LockTimeout), self._lock():
             self._read()
-            if self._sound:
-                self._append(entries)
-            else:
+            if not (self._sound and self._appended(entries)):
                 sound = (pack_entry(name, content) for name, content in self._intact())
                 write_atomic(self._path, b"".join([self._header, *sound, entries]))
             self._read()
@@ -100,9 +98,14 @@ class KeptColumns:
     def _lock(self) -> AbstractContextManager[None]:
         return file_lock(self._path.with_name(self._path.name + ".lock"), timeout=_LOCK_SECONDS)
 
-    def _append(self, entries: bytes) -> None:
-        with self._path.open("ab") as stream:
-            stream.write(entries)
+    def _appended(self, entries: bytes) -> bool:
+        """Let the file grow; False when it belongs to another user, who only lets it be replaced."""
+        try:
+            with self._path.open("ab") as stream:
+                stream.write(entries)
+        except PermissionError:
+            return False
+        return True
 
     def _read(self) -> None:
         """Map the file and find its entries, up to the first one that cannot be one."""
