@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.channels import Server, serve
+from tests.channels import ChannelBuilder, Package, Server, serve
 from tests.cli.commands import Kaa
 from tests.cli.test_verify import BROKEN, DAMAGES, RECORD, env, only, put, remove, verify
 from tests.transaction.world import SITE, TAG
@@ -72,6 +72,8 @@ def test_nothing_to_repair(env: Kaa) -> None:
     assert env.tree(env.environment("env")) == before
 
 
+# The property in tests/api/test_repairing.py says the same of whole sets of damages.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damages_are_repaired_offline_from_the_cache(env: Kaa, name: str) -> None:
     prefix = env.environment("env")
@@ -554,3 +556,32 @@ def test_an_environment_that_was_moved_by_hand(env: Kaa) -> None:
     # A link to an environment is that environment.
     env.environment("link").symlink_to(place)
     assert verify(env, "-p", str(env.environment("link")))["clean"] is True
+
+
+SCRIPTED = Package(
+    "scripted",
+    files={
+        "bin/.scripted-post-link.sh": '#!/bin/sh\necho made >> "$PREFIX/made"\n',
+        "bin/.scripted-pre-unlink.sh": '#!/bin/sh\necho sound >> "$PREFIX/unlinked"\n',
+        "share/scripted": "scripted",
+    },
+)
+SCRIPT = "bin/.scripted-pre-unlink.sh"
+
+
+@pytest.mark.parametrize("damage", [put(SCRIPT, b'#!/bin/sh\necho bad >> "$PREFIX/unlinked"\n'), remove(SCRIPT)])
+def test_a_changed_script_of_a_package_does_not_run(kaa: Kaa, tmp_path: Path, damage: Damage) -> None:
+    channel = ChannelBuilder(tmp_path / "scripted").add(SCRIPTED).write()
+    kaa.ok("create", "-y", "-n", "env", "-O", "-c", str(channel.folder), "scripted")
+    prefix = kaa.environment("env")
+    before = picture(prefix)
+    damage(prefix)
+    assert repair(kaa)["clean"] is True
+    assert not (prefix / "unlinked").exists()
+    assert (prefix / "made").read_text() == "made\nmade\n"
+    (prefix / "made").write_text("made\n")
+    assert picture(prefix) == before
+    # One that is as it was installed does.
+    (prefix / "share/scripted").unlink()
+    assert repair(kaa)["clean"] is True
+    assert (prefix / "unlinked").read_text() == "sound\n"

@@ -40,9 +40,12 @@ class ScriptRuns:
 
     def before_unlinking(self, going: Iterable[tuple[PrefixRecord, Collection[str]]]) -> None:
         """The scripts of the packages that go, each with its files that are there."""
+        # One that a repair takes out of the way is not the package's any more.
+        replaced = frozenset(self.transaction.files.leaving)
         for record, paths in going:
             ignored_post_unlink(record, record.files, self.transaction.subdir, self.reporter)
-            if script_path(record.name, "pre-unlink", self.transaction.subdir) in paths:
+            script = script_path(record.name, "pre-unlink", self.transaction.subdir)
+            if script in paths and script not in replaced:
                 self._run(record, "pre-unlink", self.prefix, record.link.source if record.link else "")
 
     def before_linking(self, prepared: Prepared) -> None:
