@@ -29,11 +29,14 @@ from kaa.cli.main import main
 from kaa.cli.table import find_command
 from tests.channels import serve
 
-Picture = Mapping[str, tuple[str, int, str]]
-"""What stands at each path: its kind, its mode, and its content's hash or where it leads."""
+Entry = tuple[str, int, str]
+"""What stands at a path: its kind, its mode, and its content's hash or where it leads."""
+Picture = Mapping[str, Entry]
 
-LEFT_OUT = re.compile(r"\.kaa-lock$|\.lock$|/\.locks(/|$)|/\.conda/scripts\.json$")
-"""Locks are files that may stay: nobody holds them. What a user knows of scripts is known, whatever became of them."""
+LEFT_OUT = re.compile(r"\.kaa-lock$|\.lock$|/\.locks(/|$)|/\.conda/(\.?scripts\.json|\.environments\.txt\.)")
+"""Locks are files that may stay: nobody holds them. What a user knows of scripts is known, whatever became of them;
+what a kill left on the way to such a file goes when it is written again.
+"""
 TIME = re.compile(rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?|\b1[6-9]\d{8}\.\d+")
 TIME_IN_PATH = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 WATCHDOG = 300
