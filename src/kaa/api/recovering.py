@@ -82,7 +82,7 @@ def _recover(session: Session, prefix: Path) -> Recovery:
             journal = Journal.read(prefix)
             made = _made_directories(prefix, journal)
             outcome = recover(prefix)
-            aside = settle_aside(prefix)
+            aside = settle_aside(prefix, session.reporter)
             exists = Prefix(prefix).is_environment()
             if not exists:
                 unborn = _is_unborn(prefix)

@@ -17,7 +17,7 @@ from kaa.api.execution import execute, fetch_packages
 from kaa.api.session import Session
 from kaa.api.settling import settle
 from kaa.errors import KaaError
-from kaa.events import Note, Warned
+from kaa.events import Note
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.interruption import LOCK
@@ -25,7 +25,7 @@ from kaa.prefix.prefix import Prefix
 from kaa.prefix.state import check_not_frozen
 from kaa.transaction.execute import failures
 from kaa.transaction.plan import EnvironmentChanged, Transaction
-from kaa.transaction.setting_aside import begin_in_place, move_aside, place_aside, settle_aside
+from kaa.transaction.setting_aside import begin_in_place, move_aside, settle_aside
 
 
 class Replaced(msgspec.Struct, frozen=True):
@@ -95,11 +95,7 @@ def replace_environment(session: Session, transaction: Transaction, replaced: Re
             with contextlib.suppress(KaaError, OSError):
                 settle_aside(prefix)
             raise
-        try:
-            settle_aside(prefix)
-        except OSError as error:
-            left = error.filename or place_aside(prefix)
-            session.reporter(Warned(f"{left} is left over, until {prefix} is changed again: {error.strerror}"))
+        settle_aside(prefix, session.reporter)
 
 
 def _look_at(prefix: Path) -> Replaced:

@@ -45,7 +45,7 @@ def is_unsettled(prefix: str | Path) -> bool:
     """Whether something may have been begun with an environment that was not ended: it must be looked at closely."""
     path = os.fspath(prefix)
     return (
-        any(os.path.lexists(os.path.join(path, mark)) for mark in (JOURNAL, SET_ASIDE))
+        any(os.path.lexists(os.path.join(path, mark)) for mark in (JOURNAL, SET_ASIDE, f"{SET_ASIDE}.new"))
         or os.path.lexists(aside_of(path))
         or is_relocating(path)
         # The first moment of a creation.

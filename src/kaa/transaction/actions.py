@@ -30,8 +30,15 @@ from kaa.transaction.plan import PythonInfo
 CLOBBERS = "__clobbers__"
 """The directory of an environment that keeps files which lost their place to another package (as rattler does)."""
 
+LONGEST_PATH = 4096
+MOST_PARTS = 300
+"""The unpacking of packages stops at 256 directories within one another."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SUSPICIOUS = re.compile(r"[\\:\0]|/[./\n]|/\Z|^(?:[/.]|$|conda-meta|__clobbers)", re.IGNORECASE | re.MULTILINE).search
+
+
+LONGEST_NAME = 255
+"""Bytes of a name, as nearly all file systems have it."""
 
 
 class How(enum.Enum):
@@ -94,6 +101,8 @@ def why_unsafe(path: str) -> str:
     if "\0" in path:
         return "holds a NUL"
     parts = path.replace("\\", "/").split("/")
+    if len(path) > LONGEST_PATH or len(parts) > MOST_PARTS:
+        return "is longer, or deeper, than paths can be"
     if ".." in parts:
         return "leads out of the environment"
     if "." in parts or "" in parts:
@@ -199,7 +208,10 @@ def _bytecode(actions: Iterable[PathAction], site_packages: str, tag: str) -> li
     for action in actions:
         target = action.target
         if target.endswith(".py") and target.startswith(below) and action.how is not How.SOFTLINK:
-            found.append(PathAction(How.BYTECODE, action.source, bytecode_path(target, tag), None, "pyc_file"))
+            path = bytecode_path(target, tag)
+            # Python leaves out what has no room for its longer name, too. A character has up to four bytes.
+            if len(target) - target.rfind("/") < 50 or len(os.fsencode(path.rpartition("/")[2])) <= LONGEST_NAME:
+                found.append(PathAction(How.BYTECODE, action.source, path, None, "pyc_file"))
     return found
 
 

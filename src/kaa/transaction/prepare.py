@@ -1,7 +1,7 @@
 """The first phase of a transaction: everything that can be found out and decided before anything is changed."""
 
 # Paths are strings here: there are tens of thousands of them.
-# ruff: noqa: PTH115, PTH117, PTH118, PTH120, PTH206
+# ruff: noqa: PTH112, PTH115, PTH117, PTH118, PTH120, PTH206
 from __future__ import annotations
 
 import os
@@ -23,6 +23,7 @@ from kaa.transaction.actions import (
     How,
     PackageActions,
     PathAction,
+    UnsafePath,
     bytecode_source,
     path_key,
     plan_actions,
@@ -109,6 +110,8 @@ class NotWritable(KaaError):
 
 def is_read_only(path: str) -> bool:
     """Whether a path lies on a file system that is mounted for reading only."""
+    while not os.path.isdir(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
     try:
         return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except (OSError, AttributeError):
@@ -285,6 +288,9 @@ def _look_at_targets(
                 raise PathConflictError([Conflict(target, name, None)], always=True)
             elif target != action.target or _is_replaceable(action, source, f"{disk.prefix}/{present}"):
                 prepared.drop.append(present)
+            elif disk.leads_out(present):
+                # New files follow a link of the user; what is behind it already stays.
+                raise UnsafePath(name, present, "is taken by another file, which lies out of the environment")
             else:
                 conflicts.append(Conflict(present, name, None))
                 prepared.unowned.append((present, aside_path(UNOWNED, present)))

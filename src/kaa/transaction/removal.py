@@ -19,7 +19,7 @@ from kaa.transaction.execute import check_unchanged, failures, recover_first, te
 from kaa.transaction.journal import Journal
 from kaa.transaction.plan import LinkOptions, Transaction
 from kaa.transaction.script_runs import ScriptRuns, runs_here
-from kaa.transaction.setting_aside import move_aside, remove_environment
+from kaa.transaction.setting_aside import move_aside, remove_left_over
 
 SCRIPT_ENDINGS = (".sh", ".bat")
 
@@ -48,7 +48,7 @@ def remove_whole(
         aside = _after_scripts(transaction, options, reporter, checkpoint)
         gone()
         checkpoint("remove")
-        remove_environment(aside)
+        remove_left_over(aside, reporter)
         checkpoint("removed")
 
 

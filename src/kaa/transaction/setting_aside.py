@@ -25,6 +25,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from kaa.errors import KaaError
+from kaa.events import Reporter, Warned, silent
 from kaa.host.files import remove_tree
 from kaa.host.syncing import sync_descriptor, sync_path
 from kaa.prefix.interruption import LOCK, SET_ASIDE, aside_of
@@ -153,6 +154,19 @@ def begin_in_place(prefix: Path) -> None:
         write_reason(prefix, msgspec.structs.replace(reason, is_new=True))
 
 
+def remove_left_over(directory: Path, reporter: Reporter) -> None:
+    """Remove an environment that has no place any more; what does not go is told, and left to the next command."""
+    try:
+        with contextlib.suppress(OSError):
+            remove_environment(directory)
+            return
+        # What failed once may go the second time.
+        remove_environment(directory)
+    except OSError as error:
+        where = error.filename or directory
+        reporter(Warned(f"{directory} is left over, until the next command: {where}: {error.strerror or error}"))
+
+
 def remove_environment(directory: Path) -> None:
     """Remove an environment, its note last: whatever stops this, it is known what the rest is."""
     if directory.is_symlink() or not directory.is_dir():
@@ -174,7 +188,7 @@ def remove_environment(directory: Path) -> None:
             raise
 
 
-def settle_aside(prefix: Path) -> Literal["nothing", "finished", "taken back"]:
+def settle_aside(prefix: Path, reporter: Reporter = silent) -> Literal["nothing", "finished", "taken back"]:
     """Finish or take back what was begun with an environment, and say which; the caller holds the locks.
 
     A change of the environment at `prefix` itself has been recovered before.
@@ -185,6 +199,8 @@ def settle_aside(prefix: Path) -> Literal["nothing", "finished", "taken back"]:
         if _is_bare(aside):
             remove_environment(aside)
         if own is None:
+            # A note that was not written to its end.
+            remove_reason(prefix)
             return "nothing"
         if own.purpose == "removed" and own.in_place:
             remove_environment(prefix)
@@ -193,8 +209,9 @@ def settle_aside(prefix: Path) -> Literal["nothing", "finished", "taken back"]:
         remove_reason(prefix)
         return "finished" if own.is_new else "taken back"
     if reason.purpose == "removed" or (own is not None and own.id == reason.id and Prefix(prefix).is_environment()):
-        remove_environment(aside)
-        if own is not None:
+        remove_left_over(aside, reporter)
+        # It says to whom the rest belongs, as long as there is one.
+        if own is not None and not os.path.lexists(aside):
             remove_reason(prefix)
         return "finished"
     _put_back(prefix, aside)
