@@ -130,6 +130,9 @@ def tree(root: Path, *, times: bool = True, ignore: frozenset[str] = frozenset()
                 entry = Found("link", 0, str(path.readlink()), 0)
             elif path.is_dir():
                 entry = Found("directory", stat.S_IMODE(status.st_mode), "", 0)
+            elif not path.is_file():
+                # A pipe would be waited for.
+                entry = replace(entry, kind="other")
             else:
                 entry = replace(entry, content=hashlib.sha256(path.read_bytes()).hexdigest())
             found[relative] = entry

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import zstandard
 
-from tests.archive.builders import Entry, conda, info_entries, long_name, pax, tar, tar_bz2
+from tests.archive.builders import Entry, conda, info_entries, long_name, pax, tar
 from tests.hostile.world import Case, Cases, Harmless, Make, Outcome, Refused, World
 
 LINK, HARD, FOLDER = b"2", b"1", b"5"

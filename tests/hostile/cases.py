@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.hostile import archives, channels, packages
+from tests.hostile import archives, channels, documents, environments, packages, terminal
 from tests.hostile.world import Cases
 
-CASES: Cases = {**archives.CASES, **packages.CASES, **channels.CASES}
+CASES: Cases = {
+    **archives.CASES,
+    **packages.CASES,
+    **channels.CASES,
+    **environments.CASES,
+    **documents.CASES,
+    **terminal.CASES,
+}

@@ -146,7 +146,7 @@ class World:
         return {
             path: found
             for path, found in tree(self.packages, times=False).items()
-            if not path.startswith(("cache", ".", "urls")) and "/" in path
+            if not path.startswith(("cache", ".", "urls")) and "/" in path and not path.endswith("repodata_record.json")
         }
 
     def tree(self, *, ignore_environment: str = "") -> dict[str, Found]:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from kaa.errors import KaaError
+from kaa.host.files import read_regular_file
 from kaa.models.channel import split_credentials
 from kaa.models.package_info import DEFAULT_PLACEHOLDER, LinkJson, PathEntry, PathsJson
 from kaa.models.pattern import Pattern
@@ -178,7 +179,7 @@ def _lines(directory: Path, name: str, *, required: bool = False) -> Iterator[st
 def read_record(directory: Path) -> RepoDataRecord | None:
     """The record with which a package was unpacked, without credentials; None where there is no sound one."""
     try:
-        record = msgspec.json.decode((directory / RECORD_FILE).read_bytes(), type=RepoDataRecord)
+        record = msgspec.json.decode(read_regular_file(directory / RECORD_FILE), type=RepoDataRecord)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     channel = split_credentials(record.channel)[0].rstrip("/")

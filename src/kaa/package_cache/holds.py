@@ -28,6 +28,7 @@ from pathlib import Path
 
 import msgspec
 
+from kaa.host.files import read_regular_file
 from kaa.host.locks import SYSTEM_METHODS, LockHolder, LockTimeout, file_lock, read_holder
 from kaa.models.record import PackageRecord
 from kaa.package_cache.cache import NoWritableCache, PackageCache
@@ -176,8 +177,10 @@ def read_holds(directory: Path, *, remove_dead: bool = False) -> tuple[Hold, ...
 
 def _names_in(path: Path) -> frozenset[str]:
     try:
-        return frozenset(path.read_text(encoding="utf-8", errors="replace").split("\n"))
-    except PermissionError:
+        return frozenset(read_regular_file(path).decode(errors="replace").split("\n"))
+    except FileNotFoundError:
+        raise
+    except OSError:
         # Nobody knows what it needs.
         return frozenset({EVERYTHING})
 

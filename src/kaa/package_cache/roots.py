@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from kaa.host.files import write_atomic
+from kaa.host.files import read_regular_file, write_atomic
 from kaa.host.mounts import Mount, mount_of
 from kaa.host.users import user_name
 from kaa.package_cache.extracted_package import RECORD_FILE, ExtractedPackage
@@ -104,8 +104,8 @@ def read_roots(directory: Path) -> tuple[Root, ...]:
 def read_root(path: Path) -> Root | None:
     """What a root file says; None when there is none that can be read."""
     try:
-        return _decoder().decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return _decoder().decode(read_regular_file(path))
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

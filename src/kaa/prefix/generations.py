@@ -18,6 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from kaa.errors import KaaError
+from kaa.host.files import read_regular_file
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 
@@ -215,7 +216,7 @@ def _read(prefix: Path, number: int, shape: type[Shape]) -> Shape:
     path = generation_file(prefix, number)
     decoder: msgspec.json.Decoder[Shape] = _decoder(shape)
     try:
-        generation = decoder.decode(path.read_bytes())
+        generation = decoder.decode(read_regular_file(path))
     except FileNotFoundError:
         raise NoSuchGeneration(prefix, number, generation_numbers(prefix)) from None
     except OSError as error:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from kaa.host.files import read_regular_file
 from kaa.models.match_spec_syntax import name_of
 from kaa.models.pattern import Pattern
 from kaa.models.prefix_record import PrefixRecord
@@ -197,7 +198,7 @@ def new_revision(
 def read_history(prefix: Prefix) -> History:
     """The history of an environment; a missing file is an empty one."""
     try:
-        data = prefix.history_file.read_bytes()
+        data = read_regular_file(prefix.history_file)
     except FileNotFoundError:
         return History()
     return parse_history(data.decode(errors="replace"))

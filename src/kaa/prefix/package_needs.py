@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from kaa.host.files import read_regular_file
 from kaa.prefix.generations import NoSuchGeneration, generation_numbers, read_outline
 from kaa.prefix.prefix import Prefix
 
@@ -56,7 +57,7 @@ def iter_package_needs(prefix: Path) -> Iterator[PackageNeed]:
     os.listdir(prefix / "conda-meta")  # noqa: PTH208 - names are all that is wanted
     for path in Prefix(prefix).record_files():
         try:
-            data = path.read_bytes()
+            data = read_regular_file(path)
         except FileNotFoundError:
             # A change is under way; what it removes is in a generation.
             continue

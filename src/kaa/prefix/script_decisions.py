@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from kaa.errors import KaaError
+from kaa.host.files import read_regular_file
 
 Policy: TypeAlias = Literal["run", "ask", "deny"]
 Verdict: TypeAlias = Literal["shown", "allowed", "denied"]
@@ -50,7 +51,7 @@ def decisions_file(home: Path) -> Path:
 def read_decisions(file: Path) -> dict[str, Decision]:
     """The decisions by the sha256 of the scripts; none where there is no file. Raises BrokenDecisions."""
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(read_regular_file(file))
     except FileNotFoundError:
         return {}
     except OSError as error:

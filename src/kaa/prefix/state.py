@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from kaa.errors import KaaError
+from kaa.host.files import read_regular_file
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
 from kaa.models.pattern import Pattern
 from kaa.prefix.prefix import Prefix
@@ -89,7 +90,7 @@ def state_content(prefix: Prefix, variables: Mapping[str, str]) -> bytes | None:
 def _read_state(prefix: Prefix) -> dict[str, object]:
     path = prefix.conda_meta / "state"
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular_file(path))
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -120,7 +121,7 @@ def read_pinned_lines(prefix: Prefix) -> tuple[str, ...]:
 def read_pins_text(prefix: Prefix) -> str:
     """The text of `conda-meta/pinned`; empty where there is none."""
     try:
-        return (prefix.conda_meta / "pinned").read_bytes().decode(errors="replace")
+        return read_regular_file(prefix.conda_meta / "pinned").decode(errors="replace")
     except OSError:
         return ""
 
@@ -140,7 +141,7 @@ def is_frozen(prefix: Prefix) -> bool:
 def find_frozen_marker(prefix: Prefix) -> FrozenMarker | None:
     """The frozen marker of an environment; a damaged one freezes all the same."""
     try:
-        data = (prefix.conda_meta / "frozen").read_bytes()
+        data = read_regular_file(prefix.conda_meta / "frozen")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:

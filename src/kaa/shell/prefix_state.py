@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+from kaa.host.files import read_regular_file
 from kaa.prefix.script_decisions import EVERYTHING_RUNS, ScriptGate
 from kaa.shell.activation import PrefixState
 
@@ -114,8 +115,7 @@ def _read_variables(prefix: str, uppercase: bool, warnings: list[str]) -> dict[s
 
 def _read_map(path: str, warnings: list[str]) -> Mapping[str, object]:
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123
-            document = json.loads(stream.read())
+        document = json.loads(read_regular_file(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:

@@ -31,6 +31,8 @@ class DiskView:
         self._vanishing = vanishing
         self._exists: dict[str, bool] = {"": prefix.is_dir()}
         self._entries: dict[str, Mapping[str, tuple[str, bool]]] = {}
+        self._outside: tuple[str, ...] = ()
+        """Links that lead out of the environment, with a slash behind them."""
 
     def directory_exists(self, path: str) -> bool:
         """Whether `path` is a directory that stays; raises UnsafePath where a link of a package leads outside."""
@@ -50,11 +52,16 @@ class DiskView:
             return True
         if not stat.S_ISLNK(mode) or path in self._vanishing:
             return False
-        if path in self._owned:
-            real = os.path.realpath(self._root + path)
-            if not (real + os.sep).startswith(self._real.rstrip(os.sep) + os.sep):
+        real = os.path.realpath(self._root + path)
+        if not (real + os.sep).startswith(self._real.rstrip(os.sep) + os.sep):
+            if path in self._owned:
                 raise UnsafePath(path, path, f"is a link to {real}, out of the environment")
+            self._outside += (f"{path}/",)
         return os.path.isdir(self._root + path)
+
+    def leads_out(self, path: str) -> bool:
+        """Whether a path below the environment's own directory lies elsewhere, by way of a link of the user."""
+        return bool(self._outside) and self.directory_exists(path.rpartition("/")[0]) and path.startswith(self._outside)
 
     def entries(self, directory: str) -> Mapping[str, tuple[str, bool]]:
         """Name as the target platform compares it → (name as it stands there, whether it is a real directory)."""

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from kaa.host.files import remove_tree
+from kaa.host.files import read_regular_file, remove_tree
 from kaa.host.syncing import open_directory, sync_descriptor, sync_file_system, sync_path
 from kaa.prefix.interruption import JOURNAL as JOURNAL
 from kaa.prefix.interruption import STAGING as STAGING
@@ -34,6 +34,7 @@ from kaa.transaction.undoing import (
     Entry,
     Line,
     RollbackFailed,
+    check_reach,
     parse_journal,
     undo,
 )
@@ -78,7 +79,8 @@ class Journal:
         self._directory = open_directory(self.prefix)
         self._descriptor = os.open(self.prefix / JOURNAL, flags, 0o666)
         self.begun = True
-        self._write([["made", [str(directory) for directory in made]]])
+        place = (self.prefix / JOURNAL).parent.stat().st_ino
+        self._write([["made", [str(directory) for directory in made], place]])
         for directory in (self.staging, self.staging / "removed", self.staging / "new"):
             directory.mkdir()
         if self._sync:
@@ -338,11 +340,12 @@ class Journal:
         """
         path = prefix / JOURNAL
         try:
-            data = path.read_bytes()
+            data = read_regular_file(path)
         except FileNotFoundError:
             return None
         journal = cls(prefix)
         journal._entries = parse_journal(data, path)
+        check_reach(prefix, journal._entries, path)
         return journal
 
     def open(self) -> None:
@@ -363,7 +366,7 @@ class Journal:
         """The directories that had been made for the environment, as the journal says."""
         for entry in self._entries[:1]:
             match entry.line:
-                case ["made", list(texts)]:
+                case ["made", list(texts), *_]:
                     return tuple(map(str, texts))
         return ()
 

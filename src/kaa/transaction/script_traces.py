@@ -107,7 +107,7 @@ def read_trace(prefix: Path, name: str) -> Trace | None:
     try:
         with open(f"{prefix}/{SCRIPTS}/{name}.json", encoding="ascii") as stream:
             content = json.load(stream)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     found: Trace = {}
     for path, state in content.items() if isinstance(content, dict) else ():

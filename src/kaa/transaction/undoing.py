@@ -51,11 +51,13 @@ class JournalDamaged(KaaError):
 
     conda_name = "CorruptedEnvironmentError"
 
-    def __init__(self, path: Path, number: int) -> None:
+    def __init__(self, path: Path, number: int, reason: str = "") -> None:
         self.path = str(path)
         self.line = number
+        self.reason = reason
         super().__init__(
-            f"line {number} of {path}, the journal of an interrupted change, cannot be what kaa wrote",
+            f"line {number} of {path}, the journal of an interrupted change, cannot be what kaa wrote"
+            + (f": {reason}" if reason else ""),
             hints=(
                 "see what is left of the environment with `kaa verify`, and make it again from there",
                 "remove that file once nothing in it is needed: nothing is undone then",
@@ -88,6 +90,39 @@ def parse_journal(data: bytes, path: Path) -> list[Entry]:
             entries.append(Entry(start, line))
         start += len(text) + 1
     return entries
+
+
+def check_reach(prefix: Path, entries: Sequence[Entry], path: Path) -> None:
+    """Raise JournalDamaged for a journal that was not written in this environment, and leads out of it by links.
+
+    Where the user let a directory lead elsewhere, what is written there is undone there. But an environment that came
+    from somewhere may have brought its journal along.
+    """
+    match entries[0].line if entries else None:
+        case ["made", _, int(inode)] if inode == (prefix / "conda-meta").stat().st_ino:
+            return
+    real = os.path.realpath(prefix)
+    inside = {"": True}
+    for number, (_, line) in enumerate(entries, 1):
+        if line[0] == "script":
+            raise JournalDamaged(path, number, "it is of a script that did not run here")
+        for touched in _paths_of(line):
+            folder = touched.rpartition("/")[0]
+            if folder not in inside:
+                inside[folder] = f"{os.path.realpath(f'{prefix}/{folder}')}/".startswith(f"{real}/")
+            if not inside[folder] or (line[0] == "append" and os.path.islink(f"{prefix}/{touched}")):
+                raise JournalDamaged(path, number, f"{touched} leads out of the environment")
+
+
+def _paths_of(line: Line) -> Iterator[str]:
+    """The paths that undoing a line may touch."""
+    match line:
+        case ["create" | "mkdir" | "commit", list(paths)]:
+            yield from paths
+        case ["move" | "replace", list(items)]:
+            yield from (path for item in items for path in item if path is not None)
+        case ["append", str(path), _]:
+            yield path
 
 
 def undo(prefix: Path, entries: Sequence[Entry], descriptor: int) -> None:
@@ -196,7 +231,7 @@ def _parsed(text: bytes) -> Line | None:
 
 def _is_line(line: object) -> bool:
     match line:
-        case ["made", list(texts)]:
+        case ["made", list(texts)] | ["made", list(texts), int()]:
             return all(isinstance(text, str) for text in texts)
         case ["create" | "mkdir" | "commit", list(paths)]:
             return all(map(is_below, paths))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from kaa.events import Reporter, Warned
+from kaa.host.hashing import hash_file
 from kaa.models.prefix_record import PrefixRecord
+from kaa.prefix.damage import expected_hash, recorded_paths
 from kaa.transaction.actions import UnsafePath, bytecode_source, why_unsafe
 from kaa.transaction.clobber import original_path
 from kaa.transaction.disk_view import DiskView
@@ -15,7 +18,8 @@ from kaa.transaction.disk_view import DiskView
 def removable_files(record: PrefixRecord, disk: DiskView, shared: Collection[str], reporter: Reporter) -> list[str]:
     """The files of a package that are there and may go, with the bytecode that python left of its modules.
 
-    A recorded path that leads out of the environment is left alone, with a warning; directories are never in the list.
+    A recorded path that leads out of the environment is left alone, with a warning. Behind a link of the user files
+    are the package's if they are what was installed. Directories are never in the list.
     """
     found: list[str] = []
     modules: dict[str, set[str]] = {}
@@ -33,6 +37,9 @@ def removable_files(record: PrefixRecord, disk: DiskView, shared: Collection[str
             continue
         if present is None or present[1]:
             continue
+        if disk.leads_out(path) and not _is_as_installed(record, path, disk.prefix):
+            reporter(Warned(f"{record.dist}: {path!r} is left alone: it lies elsewhere, and is not what was installed"))
+            continue
         found.append(path)
         if path.endswith(".py"):
             folder, name = posixpath.split(path)
@@ -41,6 +48,14 @@ def removable_files(record: PrefixRecord, disk: DiskView, shared: Collection[str
     for folder, names in modules.items():
         found += _bytecode_left(disk, folder, names, listed, shared)
     return found
+
+
+def _is_as_installed(record: PrefixRecord, path: str, prefix: Path) -> bool:
+    """Whether a file outside of the environment is the package's by its content: a record can name anything."""
+    entry = recorded_paths(record).get(path)
+    expected = None if entry is None else expected_hash(entry)
+    file = prefix / path
+    return expected is not None and file.is_file() and not file.is_symlink() and hash_file(file) == expected.lower()
 
 
 def _bytecode_left(
