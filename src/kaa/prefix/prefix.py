@@ -20,6 +20,9 @@ from kaa.models.record import PackageRecord
 from kaa.prefix.interruption import interruption
 from kaa.prefix.prefix_record_file import decode_record, encode_record
 
+LOOKS = 20
+"""How often the records are listed anew when some of them vanish."""
+
 
 class NotAnEnvironment(KaaError):
     """A path that was to be an environment is none."""
@@ -77,6 +80,16 @@ class Prefix(msgspec.Struct, frozen=True):
 
         As with conda, a record whose file is not called name-version-build.json does not count.
         """
+        for _ in range(LOOKS):
+            try:
+                return self._read_records()
+            except BrokenPrefixRecord as error:
+                # What was listed a moment ago may have been taken away by a change that runs meanwhile.
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise
+        return self._read_records()
+
+    def _read_records(self) -> tuple[PrefixRecord, ...]:
         found: dict[str, PrefixRecord] = {}
         for path in self.record_files():
             record = read_record(path)
