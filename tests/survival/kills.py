@@ -205,7 +205,8 @@ class Killing:
         return {
             path: entry
             for path, entry in found.items()
-            if path not in ("root", "root/envs", "home/.conda") and not path.startswith("root/pkgs")
+            if path not in ("root", "root/envs", "home/.conda")
+            and not path.startswith(("root/pkgs", "home/.conda/pkgs"))
         }
 
     # -- points

@@ -17,6 +17,7 @@ import json
 import os
 import pkgutil
 import random
+import re
 import signal
 import site
 import stat
@@ -69,6 +70,8 @@ EXPECTED = {
 EXPECTED_TEXTS = (
     "changed since the plan was made",
     "already exists",
+    "is an environment already",
+    "is changing this environment now",
     "holds other things",
     "nothing can be undone",
     "has no generation",
@@ -197,7 +200,9 @@ class Worker:
     def command(self) -> list[str]:
         """A command, at random."""
         prefix = self.random.choice(self.place.environments(self.user))
-        target = ["-y", "--json", "-v", "-p", str(prefix)]
+        # Who waits says so in words only.
+        form = ["--json"] if self.random.random() < 0.5 else []
+        target = ["-y", *form, "-v", "-p", str(prefix)]
         channel = ["--override-channels", "-c", self.place.url]
         version = self.random.choice("12")
         names = ["left", "right", "tiny", f"plain={version}", f"prefixed={version}", "scripted", f"pure={version}"]
@@ -210,13 +215,13 @@ class Worker:
             (3, ["remove", *target, *channel, some[0].partition("=")[0]]),
             (3, ["undo", *target]),
             (1, ["env", "remove", *target]),
-            (2, ["clean", "-y", "--json", "-v", "--all"]),
-            (1, ["clean", "-y", "--json", "-v", "--packages", "--tempfiles"]),
+            (2, ["clean", "-y", *form, "-v", "--all"]),
+            (1, ["clean", "-y", *form, "-v", "--packages", "--tempfiles"]),
             (2, ["list", *target[1:]]),
             (1, ["verify", *target[1:]]),
-            (1, ["create", "-y", "--json", "-v", "-p", another, "--clone", str(prefix)]),
-            (1, ["env", "remove", "-y", "--json", "-v", "-p", another]),
-            (1, ["rename", "-y", "--json", "-v", "-p", another, str(prefix.with_name(f"{prefix.name}-c"))]),
+            (1, ["create", "-y", *form, "-v", "-p", another, "--clone", str(prefix)]),
+            (1, ["env", "remove", "-y", *form, "-v", "-p", another]),
+            (1, ["rename", "-y", *form, "-v", "-p", another, str(prefix.with_name(f"{prefix.name}-c"))]),
         ]
         known = [(weight, words) for weight, words in choices if find_command(words[0]) is not None]
         return self.random.choices([words for _, words in known], [weight for weight, _ in known])[0]
@@ -290,7 +295,8 @@ def found_exception(said: str) -> str:
         with contextlib.suppress(ValueError):
             value, _ = json.JSONDecoder().raw_decode(said[max(start, 0) :].lstrip())
             return str(value.get("exception_name", "")) if isinstance(value, dict) else ""
-    return ""
+    named = re.search(r"^(\w+Error|\w+NotFound): ", said, re.MULTILINE)
+    return named[1] if named else ""
 
 
 # -- all together -----------------------------------------------------------------------------------------------------
