@@ -1,7 +1,7 @@
 """Putting the files of one package into an environment: links first, then what must be written."""
 
 # Paths are strings here: there are tens of thousands of them.
-# ruff: noqa: PTH104, PTH108, PTH115, PTH123, PTH211
+# ruff: noqa: PTH104, PTH115, PTH123, PTH211
 from __future__ import annotations
 
 import errno
@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from kaa.events import Note, Reporter
-from kaa.host.files import LinkMethod, copy_file, current_umask, private_mode, reflink
+from kaa.host.files import LinkMethod, copy_file, current_umask, private_mode, reflink, remove_file
 from kaa.models.package_info import PathEntry
 from kaa.models.prefix_record import InstalledPath, Link, LinkType, PathsData, PrefixRecord
 from kaa.models.record import RepoDataRecord
@@ -138,7 +138,7 @@ class Linker:
 
     def _replace(self, original: str, target: str) -> None:
         """Bring a file in where another one is that is not needed."""
-        os.unlink(self.root + target)
+        remove_file(self.root + target)
         self._put_method()(original, self.root + target)
 
     def _put_method(self) -> Callable[[str, str], None]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from kaa.errors import KaaError
+from kaa.host.files import remove_file
 from kaa.host.syncing import sync_descriptor
 from kaa.prefix.interruption import JOURNAL, STAGING
 from kaa.transaction.actions import is_below
@@ -174,8 +175,9 @@ class Undoing:
         if path in self._spared:
             return
         try:
-            os.unlink(self._root + path)
-        except (FileNotFoundError, NotADirectoryError):
+            # It may be read-only, which Windows minds.
+            remove_file(self._root + path)
+        except NotADirectoryError:
             pass
         except OSError:
             # What was to be made is a file; a directory is what was there.
