@@ -223,7 +223,8 @@ class Relocation:
             Path(directory).mkdir(exist_ok=True)
         self.staging.mkdir()
         self.checkpoint("make conda-meta")
-        (self.staging / "conda-meta").mkdir()
+        # Somebody may take it for something left over until it has a lock.
+        (self.staging / "conda-meta").mkdir(parents=True, exist_ok=True)
         with file_lock(self.staging / LOCK, timeout=self.options.lock_timeout):
             self.checkpoint("mark the new environment")
             write_marker(self.staging, self.marker)

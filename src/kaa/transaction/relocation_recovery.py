@@ -81,7 +81,10 @@ def clear_leftovers(prefix: Path) -> None:
     """Remove what a relocation leaves that is stopped before its first marker is written, or after its last is gone."""
     for directory in (staging_of(prefix), aside_of(prefix), replaced_of(prefix)):
         if is_bare(directory):
-            remove_environment(directory)
+            # Who is just about to fill it holds its lock.
+            with contextlib.suppress(LockTimeout, OSError), file_lock(directory / LOCK, timeout=0):
+                if is_bare(directory):
+                    remove_environment(directory)
     if os.path.lexists(prefix / TEMPORARY):
         with contextlib.suppress(LockTimeout, OSError), file_lock(prefix / LOCK, timeout=0):
             (prefix / TEMPORARY).unlink(missing_ok=True)
