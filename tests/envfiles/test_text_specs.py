@@ -82,6 +82,7 @@ WRONG = [
     (f"@EXPLICIT\n#x\n{URL}#sha256:{MD5}\n", 3, "no hash", "64"),
     (f"@EXPLICIT\n{URL}#\n", 2, "no hash", "32"),
     ("=1.0\n", 1, "", ""),
+    ("@EXPLICIT\nhttps://host/chan/linux-64/..%2fx-1-0.conda\n", 2, "cannot stand", "path of a package file"),
 ]
 
 
@@ -101,7 +102,7 @@ def test_a_hash_without_a_package() -> None:
         parse_text_specs(f"@EXPLICIT\n$NOTHING#{MD5}\n", expand=lambda text: "")
 
 
-LOCATIONS = st.from_regex(r"(https://host/|/|\./|\.\./)[a-z0-9./%+~=!_-]{1,20}-1-0\.(conda|tar\.bz2)", fullmatch=True)
+LOCATIONS = st.from_regex(r"(https://host/|/|\./|\.\./)[a-z0-9./%+~=!_-]{0,20}/tool-1-0\.(conda|tar\.bz2)", fullmatch=True)
 HASHES = st.sampled_from([(None, None), (MD5, None), (None, SHA256)])
 
 

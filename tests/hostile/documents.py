@@ -59,13 +59,14 @@ CASES: Cases = {
     # environment.yml
     "an environment file of a billion laughs": Case(
         environment(bomb(12) + "dependencies: [tool]\nchannels: [URL, nodefaults]\n"),
-        Refused(INVALID, ("environment.yml", "alias")),
+        Refused(INVALID, ("environment.yml, line", "aliases")),
     ),
     "an environment file of a billion dependencies": Case(
-        environment(bomb(12) + "dependencies: *a11\nchannels: [URL]\n"), Refused(INVALID, ("environment.yml", "alias"))
+        environment(bomb(12) + "dependencies: *a11\nchannels: [URL]\n"),
+        Refused(INVALID, ("environment.yml, line", "aliases")),
     ),
     "an environment file that holds itself": Case(
-        environment("dependencies: &a [*a]\n"), Refused(INVALID, ("environment.yml",))
+        environment("dependencies: &a [*a]\n"), Refused(INVALID, ("environment.yml, line 1", "holds itself"))
     ),
     "an environment file that makes Python objects": Case(
         environment("dependencies: [!!python/object/apply:os.system ['touch pwned']]\n"),
@@ -75,16 +76,19 @@ CASES: Cases = {
         environment("!!python/object/new:os.system [touch pwned]\n"), Refused(INVALID, ("environment.yml",))
     ),
     "an environment file nested without end": Case(
-        environment("dependencies: " + "[" * 100_000), Refused(INVALID, ("environment.yml", "deep|nested|YAML"))
+        environment("dependencies: " + "[" * 100_000), Refused(INVALID, ("environment.yml, line 1", "deeper than 50"))
     ),
     "an environment file nested without end, by lines": Case(
-        environment("".join(" " * n + "a:\n" for n in range(2000))), Refused(INVALID, ("environment.yml",))
+        environment("".join(" " * n + "a:\n" for n in range(1000))),
+        Refused(INVALID, ("environment.yml, line", "deeper than 50")),
     ),
     "an environment file of 40 MB": Case(
-        environment("dependencies: [tool]\n#" + "x" * 40_000_000), Refused(INVALID, ("environment.yml", "large|bytes"))
+        environment("dependencies: [tool]\n#" + "x" * 40_000_000),
+        Refused(INVALID, ("environment.yml", "larger than 1048576 bytes")),
     ),
     "an environment file that is no text": Case(
-        environment(b"dependencies: [\xff\xfe\x00]\n"), Refused(INVALID, ("environment.yml",))
+        environment(b"dependencies: [\xff\xfe\x00]\n"),
+        Refused(INVALID, ("environment.yml", "not UTF-8"), way_out=False),
     ),
     "an environment file with NUL": Case(
         environment("dependencies: [tool]\0\n"), Refused(INVALID, ("environment.yml",))
@@ -96,7 +100,8 @@ CASES: Cases = {
         environment("name: 2024-99-99\ndependencies: [tool]\n"), Refused(INVALID, ("environment.yml",))
     ),
     "an environment file that steers the terminal": Case(
-        environment('dependencies: ["tool\\e[2J\\x9b31m"]\n'), Refused(INVALID, ("environment.yml",))
+        environment('dependencies: ["tool\\e[2J\\x9b31m"]\n'),
+        Refused(INVALID, ("environment.yml, line 1",), way_out=False),
     ),
     "an environment file with unknown keys that steer the terminal": Case(
         environment('"\\e[2J": 1\nchannels: [URL, nodefaults]\ndependencies: [tool]\n'),
@@ -129,26 +134,29 @@ CASES: Cases = {
         environment(
             "channels: [URL, nodefaults]\ndependencies: [tool]\nvariables: {'A;touch pwned': x, B: '$(touch pwned)'}\n"
         ),
-        Refused("error|Error|Value", ("A;touch pwned",)),
+        Harmless("a name that is none has no effect, values are quoted", no_pwned_file),
+        changes="envs/new",
     ),
     # Lists
     "a list of specs of a megabyte in one line": Case(
-        file("specs.txt", "a" * 1_000_000, *CREATE, "--file", "specs.txt"), Refused("Invalid", ("specs.txt",))
+        file("specs.txt", "a" * 1_000_000, *CREATE, "--file", "specs.txt"),
+        Refused(INVALID, ("specs.txt, line 1", "characters more"), way_out=False),
     ),
     "a list of specs that is /dev/zero": Case(
-        lambda world: [*CREATE, *world.channel, "--file", "/dev/zero"], Refused("error|Error|Value", ("/dev/zero",))
+        lambda world: [*CREATE, *world.channel, "--file", "/dev/zero"],
+        Refused("EnvironmentFileNotFound", ("/dev/zero", "larger than")),
     ),
     "a list of addresses with a path that leaves": Case(
         file("list.txt", "@EXPLICIT\nURL/linux-64/../../../../canary/victim\n", *CREATE, "--file", "list.txt"),
-        Refused("error|Error|Invalid", ("victim",)),
+        Refused(INVALID, ("list.txt, line 2", "victim")),
     ),
     "a list of addresses with an escaped slash": Case(
         file("list.txt", "@EXPLICIT\nURL/linux-64/..%2f..%2fx-1.0-0.conda\n", *CREATE, "--file", "list.txt"),
-        Refused("error|Error|Invalid", ("x-1.0-0|%2f|\\.\\.",)),
+        Refused(INVALID, ("list.txt, line 2", "x-1.0-0")),
     ),
     "a list of addresses that steers the terminal": Case(
         file("list.txt", f"@EXPLICIT\nURL/linux-64/{STEER}-1.0-0.conda\n", *CREATE, "--file", "list.txt"),
-        Refused("error|Error|Invalid", ()),
+        Refused(INVALID, ("list.txt, line 2", r"\\x1b")),
     ),
     "a list of addresses with a wrong hash": Case(
         file("list.txt", "@EXPLICIT\nURL/linux-64/tool-1.0-0.conda#" + "0" * 32 + "\n", *CREATE, "--file", "list.txt"),
@@ -166,14 +174,15 @@ CASES: Cases = {
         condarc("channels: " + "[" * 100_000), Refused("ConfigurationLoadError", (r"\.condarc",))
     ),
     "a condarc of 40 MB": Case(
-        condarc("channels: [a]\n#" + "x" * 40_000_000), Refused("ConfigurationLoadError", (r"\.condarc", "large|bytes"))
+        condarc("channels: [a]\n#" + "x" * 40_000_000),
+        Refused("ConfigurationLoadError", (r"\.condarc", "larger than 1048576 bytes")),
     ),
     "a condarc that is no text": Case(condarc(b"\xff\xfe\x00"), Refused("ConfigurationLoadError", (r"\.condarc",))),
     "a condarc that steers the terminal": Case(
         condarc('channels: ["\\e[2J\\x9b31m"]\n"\\e[2J": 1\n', "config", "--show", "channels"),
         Harmless("shown escaped", codes=(0, 1)),
     ),
-    "a condarc that is a pipe": Case(pipe, Refused("ConfigurationLoadError", (r"\.condarc", "no regular file"))),
+    "a condarc that is a pipe": Case(pipe, Harmless("not read, not waited for")),
     # Saved problems
     "a saved problem nested without end": Case(
         file("problem.json", b"[" * 1_000_000, "solve-problem", "problem.json"), Refused("error|Error", ("problem",))

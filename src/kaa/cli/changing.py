@@ -19,10 +19,11 @@ from kaa.cli.prompt import DryRunEnds, confirm
 from kaa.cli.records import channel_names
 from kaa.cli.showing import plan_lines, result_json
 from kaa.config.sources import expand_text
-from kaa.envfiles.spec import InvalidEnvironmentFile
+from kaa.envfiles.bounded_yaml import LARGEST_TEXT
+from kaa.envfiles.spec import EnvironmentFileMissing, InvalidEnvironmentFile
 from kaa.envfiles.text_specs import ExplicitEntry, TextSpecs, parse_text_specs
 from kaa.errors import KaaError
-from kaa.host.files import is_writable
+from kaa.host.files import is_writable, read_bounded
 from kaa.models.match_spec import MatchSpec
 from kaa.models.redaction import redact
 from kaa.prefix.prefix import open_prefix
@@ -90,23 +91,12 @@ def read_specs_file(session: Session, file: str) -> TextSpecs:
             hints=(f"kaa env create --file {file}", f"kaa env update --file {file}"),
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path, LARGEST_TEXT).decode()
     except OSError as error:
         raise EnvironmentFileMissing(str(path), error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise InvalidEnvironmentFile(str(path), f"is not UTF-8 text (byte {error.start})") from error
     return parse_text_specs(text, filename=str(path), expand=lambda text: expand_text(text, session.environ))
-
-
-class EnvironmentFileMissing(KaaError):
-    """A file that was named cannot be read."""
-
-    conda_name = "EnvironmentFileNotFound"
-
-    def __init__(self, filename: str, reason: str) -> None:
-        super().__init__(f"{filename} cannot be read: {reason}", hints=("give the path of a file with --file",))
-        self.filename = filename
-        self.reason = reason
 
 
 def check_changeable(session: Session, prefix: Path) -> None:

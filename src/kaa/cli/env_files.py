@@ -33,10 +33,11 @@ from kaa.cli.configuring import ArgumentsMissing, existing_target, new_target
 from kaa.cli.output import print_json, to_json
 from kaa.cli.records import channel_names
 from kaa.config.sources import expand_text
+from kaa.envfiles.bounded_yaml import LARGEST_TEXT
 from kaa.envfiles.environment_yaml import environment_document, environment_text, parse_environment_yaml
 from kaa.envfiles.spec import EnvironmentSpec, InvalidEnvironmentFile
 from kaa.envfiles.text_specs import header, parse_text_specs
-from kaa.host.files import write_atomic
+from kaa.host.files import read_bounded, write_atomic
 from kaa.models.match_spec import MatchSpec
 from kaa.prefix.environments import check_environment_name
 from kaa.prefix.history import read_history
@@ -130,7 +131,7 @@ def read_text(session: Session, file: str) -> tuple[str, Path]:
         if "://" in file:
             return session.client.get(session.credentials.add_url(file)).content.decode(), session.cwd
         path = session.cwd / expand_text(file, session.environ)
-        return path.read_text(encoding="utf-8"), path.parent
+        return read_bounded(path, LARGEST_TEXT).decode(), path.parent
     except OSError as error:
         raise EnvironmentFileMissing(file, error.strerror or str(error)) from error
     except UnicodeDecodeError as error:

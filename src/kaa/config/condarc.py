@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kaa.config.plain_yaml import parse_plain
+from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, bounded_yaml
 from kaa.errors import KaaError
+from kaa.host.files import read_bounded
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -60,7 +62,7 @@ class InvalidConfigFile(KaaError):
 def read_condarc(path: Path) -> dict[str, Entry]:
     """The keys of a file, in its order; raises InvalidConfigFile."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bounded(path, LARGEST_DOCUMENT).decode("utf-8-sig")
     except OSError as error:
         raise InvalidConfigFile(str(path), f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -97,9 +99,7 @@ def _parse_whole(text: str, path: str) -> dict[str, Entry]:
 
 
 def _yaml() -> YAML:
-    from ruamel.yaml import YAML  # noqa: PLC0415 - see the module's docstring
-
-    yaml = YAML(typ="rt")
+    yaml = bounded_yaml()
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, TooLarge, bounded_yaml
 from kaa.envfiles.selectors import select_lines
 from kaa.envfiles.spec import EnvironmentSpec, InvalidEnvironmentFile
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
@@ -26,6 +27,7 @@ from kaa.models.subdir import operating_system
 
 NO_DEFAULTS = "nodefaults"
 KNOWN_KEYS = ("name", "prefix", "channels", "dependencies", "variables", "platforms", "category")
+_CORRECT = ("correct the file there; what holds special characters goes into quotes",)
 _EXACT = re.compile(r"[^=\[\s]+==[^=\[\s]+=[^=\[\s]+")
 _SELECTOR = re.compile(r"sel\((linux|osx|win|unix)\)")
 
@@ -46,6 +48,8 @@ class _Reader:
         self._subdir = subdir
 
     def read(self, text: str) -> EnvironmentSpec:
+        if len(text) > LARGEST_DOCUMENT:
+            raise TooLarge(self._filename)
         document = self._load(text)
         if "dependencies" not in document:
             raise self._error("it has no `dependencies:`", hints=("write `dependencies: []` for an empty environment",))
@@ -75,13 +79,14 @@ class _Reader:
 
     def _load(self, text: str) -> CommentedMap:
         try:
-            document = YAML(typ="rt").load(self._selected(text.removeprefix("\ufeff")))
+            document = bounded_yaml().load(self._selected(text.removeprefix("\ufeff")))
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             reason = " ".join(str(error.problem or error.context).split())
-            raise self._error(f"no valid YAML: {reason}", mark.line + 1 if mark else None) from error
-        except YAMLError as error:
-            raise self._error(f"no valid YAML: {' '.join(str(error).split())}") from error
+            raise self._error(f"no valid YAML: {reason}", mark.line + 1 if mark else None, _CORRECT) from error
+        except (YAMLError, ValueError) as error:
+            # ValueError: what looks like a date, and is none.
+            raise self._error(f"no valid YAML: {' '.join(str(error).split())}", hints=_CORRECT) from error
         if not isinstance(document, CommentedMap):
             raise self._error("it does not hold `key: value` lines", hints=("begin with `dependencies:`",))
         return document

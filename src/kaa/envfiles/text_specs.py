@@ -15,10 +15,12 @@ list was made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from urllib.parse import unquote
 
 import msgspec
 
 from kaa.envfiles.spec import InvalidEnvironmentFile
+from kaa.models.artifact import InvalidArtifactName, parse_file_name
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
 from kaa.models.pattern import Pattern
 
@@ -85,6 +87,11 @@ def _entry(line: str, number: int, filename: str, expand: Callable[[str], str]) 
     location = expand(location.strip())
     if not location:
         raise InvalidEnvironmentFile(filename, "a hash without a package before it", line=number)
+    try:
+        parse_file_name(unquote(location.replace("\\", "/").rpartition("/")[2]))
+    except InvalidArtifactName as error:
+        hint = "write the address or the path of a package file, as in …/linux-64/zlib-1.3.1-hb9d3cd8_2.conda"
+        raise InvalidEnvironmentFile(filename, error.message, line=number, hints=(hint,)) from error
     if not mark:
         return ExplicitEntry(location)
     match = _HASH.fullmatch(rest.strip())

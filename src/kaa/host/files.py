@@ -72,7 +72,16 @@ def create_temporary(directory: Path, prefix: str) -> tuple[int, Path]:
             return os.open(path, flags, 0o600), path
 
 
-def read_regular_file(path: Path, limit: int = -1) -> bytes:
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The content of a file that a user named, pipes included; OSError (EFBIG) where it has more than `limit` bytes."""
+    with path.open("rb") as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
+    return content
+
+
+def read_regular_file(path: Path | str, limit: int = -1) -> bytes:
     """The content of a file (up to `limit` bytes), or OSError; so is a pipe or a device, which is not waited for."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
