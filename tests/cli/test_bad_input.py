@@ -106,7 +106,8 @@ def leftovers(kaa: Kaa) -> list[str]:
     if not kaa.packages.exists():
         return []
     found = [path.name for path in kaa.packages.iterdir()]
-    return sorted(name for name in found if name not in ("urls.txt", "urls", "cache", ".locks", ".bytecode"))
+    notes = ("urls.txt", "urls", "cache", ".locks", ".holds", ".roots", ".bytecode")
+    return sorted(name for name in found if name not in notes)
 
 
 # -- channels that cannot be reached, or answer badly -----------------------------------------------------------------
@@ -299,7 +300,8 @@ def test_no_permission_to_write(
     if closed == "the environments":
         open_to_all = tmp_path / "cache"
         open_to_all.mkdir()
-        open_to_all.chmod(0o777)
+        if os.getuid() == 0:
+            shutil.chown(open_to_all, "nobody")
         monkeypatch.setenv("CONDA_PKGS_DIRS", str(open_to_all))
     for folder in (kaa.root, kaa.root / "envs"):
         folder.chmod(0o555)
@@ -345,7 +347,9 @@ def as_nobody(kaa: Kaa, words: list[str]) -> tuple[int, str]:
 @contextlib.contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[None]:
     folder.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"mode=0755,size={size}", "none", str(folder)], capture_output=True
+    )
     if mounted.returncode != 0:
         pytest.skip("file systems cannot be mounted here")
     try:

@@ -457,7 +457,7 @@ def test_clean(kaa: Kaa, server: Server) -> None:
     before = kaa.tree(kaa.packages)
     document: dict[str, Any] = kaa.ok("clean", "--all", "--dry-run", "--json").json()
     assert kaa.tree(kaa.packages) == before
-    assert set(document) == {"success", "tarballs", "index_cache", "packages", "tempfiles", "logfiles"}
+    assert set(document) >= {"success", "tarballs", "index_cache", "packages", "tempfiles", "logfiles"}
     packages = document["packages"]
     assert list(packages["pkgs_dirs"].values()) == [["alone-1.0-0"]]
     assert packages["total_size"] == sum(packages["pkg_sizes"][str(kaa.packages)].values())
@@ -473,7 +473,8 @@ def test_clean(kaa: Kaa, server: Server) -> None:
 @pytest.mark.parametrize(("flag", "key"), [("-t", "tarballs"), ("-p", "packages"), ("-i", "index_cache"),
                                            ("-c", "tempfiles"), ("-l", "logfiles")])  # fmt: skip
 def test_clean_of_one_kind(kaa: Kaa, demo: Path, flag: str, key: str) -> None:
-    assert set(kaa.ok("clean", flag, "--json").json()) == {"success", key}
+    kinds = {"tarballs", "packages", "index_cache", "tempfiles", "logfiles"}
+    assert kinds & set(kaa.ok("clean", flag, "--json").json()) == {key}
 
 
 def test_json_is_alone_on_standard_output(kaa: Kaa, demo: Path) -> None:

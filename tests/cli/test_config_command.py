@@ -66,7 +66,8 @@ def test_show_sources(kaa: Kaa, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = kaa.ok("config", "--show-sources", "-q")
     assert answer.out == (
         f"==> {path} <==\nchannels:\n  - a\nquiet: False\nchanel_alias: x\n\n"
-        "==> envvars <==\nchannels:\n  - b\nsubdir: linux-64\noffline: True\nremote_backoff_factor: 0.01\n\n"
+        "==> envvars <==\nchannels:\n  - b\nsubdir: linux-64\nclean_for_all_users: False\noffline: True\n"
+        "remote_backoff_factor: 0.01\n\n"
         "==> cmd_line <==\nquiet: True\n\n"
     )
     assert answer.err == f"warning: {path}, line 2: chanel_alias is not an option; did you mean channel_alias?\n"
