@@ -23,6 +23,17 @@ class InvalidEnvironmentFile(KaaError, ValueError):
         super().__init__(f"{place}: {reason}" if place else reason, hints=hints)
 
 
+class EnvironmentFileMissing(KaaError):
+    """A file that was named cannot be read."""
+
+    conda_name = "EnvironmentFileNotFound"
+
+    def __init__(self, filename: str, reason: str) -> None:
+        super().__init__(f"{filename} cannot be read: {reason}", hints=("give the path of a file with --file",))
+        self.filename = filename
+        self.reason = reason
+
+
 class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Names, channels and specs of one environment, before anything is solved."""
 
