@@ -17,6 +17,7 @@ NAMES = [
     "extract",
     "link",
     "create",
+    "durability",
     "verify",
 ]
 
