@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kaa.api.recording import note_found, note_pip
@@ -57,17 +58,31 @@ def install_pip_section(
 
 
 def _run_pip(session: Session, prefix: Path, requirements: Sequence[str], folder: Path) -> None:
-    python = python_of(Prefix(prefix).records(), session.subdir)
-    if python is None:
-        raise PipFailed(prefix, requirements, "the environment has no python")
     session.reporter(Note(f"pip installs {', '.join(redact(line) for line in requirements)}"))
+    with requirements_file(requirements, folder) as file:
+        run_pip(session, prefix, ["install", "--upgrade", "--no-input", "-r", file], requirements, folder)
+
+
+@contextlib.contextmanager
+def requirements_file(lines: Sequence[str], folder: Path) -> Iterator[str]:
+    """A file of requirements, while it is needed."""
     # Lines may name other files (`-r more.txt`), which pip looks for beside the file that it reads.
     beside = folder if is_writable(folder) else None
     with tempfile.NamedTemporaryFile(
         "w", prefix=".pip-", suffix=".txt", dir=beside, delete=False, encoding="utf-8"
     ) as stream:
-        stream.write("".join(f"{line}\n" for line in requirements))
-    program = prefix / python.executable
+        stream.write("".join(f"{line}\n" for line in lines))
+    try:
+        yield stream.name
+    finally:
+        Path(stream.name).unlink()
+
+
+def run_pip(session: Session, prefix: Path, words: Sequence[str], requirements: Sequence[str], folder: Path) -> None:
+    """Run the environment's own pip; raises PipFailed, which names the requirements."""
+    python = python_of(Prefix(prefix).records(), session.subdir)
+    if python is None:
+        raise PipFailed(prefix, requirements, "the environment has no python")
     scripts = str(prefix / python.scripts)
     environ = {
         **session.environ,
@@ -75,13 +90,6 @@ def _run_pip(session: Session, prefix: Path, requirements: Sequence[str], folder
         "CONDA_PREFIX": str(prefix),
         "PYTHONNOUSERSITE": "1",
     }
-    try:
-        done = run(
-            [program, "-m", "pip", "install", "--upgrade", "--no-input", "-r", stream.name],
-            environ=environ,
-            cwd=folder,
-        )
-    finally:
-        Path(stream.name).unlink()
+    done = run([prefix / python.executable, "-m", "pip", *words], environ=environ, cwd=folder)
     if done.code != 0:
         raise PipFailed(prefix, requirements, (done.stdout + done.stderr).decode(errors="replace"))

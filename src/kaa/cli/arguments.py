@@ -88,7 +88,7 @@ def platform(text: str) -> str:
     raise argparse.ArgumentTypeError(f"{text!r} is no platform; {meant}")
 
 
-def add_channels(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def add_channels(parser: argparse.ArgumentParser, *, several_platforms: bool = False) -> argparse._ArgumentGroup:
     """--channel, --override-channels, --subdir, and how repodata is fetched."""
     group = parser.add_argument_group("channels")
     group.add_argument(
@@ -105,10 +105,11 @@ def add_channels(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument(
         "--subdir",
         "--platform",
-        dest="subdir",
+        dest="platforms" if several_platforms else "subdir",
+        action="append" if several_platforms else "store",
         type=platform,
         metavar="SUBDIR",
-        help="the platform to take packages for",
+        help=f"the platform to take packages for{'; may be repeated' if several_platforms else ''}",
     )
     flag(
         group,

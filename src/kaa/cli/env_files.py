@@ -1,60 +1,53 @@
-"""Environments from files and to files: `kaa env create`, `kaa env update`, `kaa env export`."""
+"""Environments from files: `kaa env create`, `kaa env update`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
+from kaa.api.environment_files import (
+    FileContent,
+    channels_for,
+    find_file,
+    is_yaml,
+    parse_environment_file,
+    read_environment_file,
+    read_text,
+)
 from kaa.api.environments import ChangeOptions, EnvironmentExists, plan_create, plan_explicit, plan_install
+from kaa.api.exact import plan_exactly
 from kaa.api.explicit import fetch_explicit
-from kaa.api.listing import EnvironmentContent, read_environment
+from kaa.api.pip_part import prune_section
 from kaa.api.pip_section import install_pip_section
 from kaa.api.recording import change_variables, latest_number
 from kaa.api.replacing import plan_anew
 from kaa.api.session import Session
 from kaa.api.settling import settle
-from kaa.cli.arguments import add_channels, add_output, add_target, flag
-from kaa.cli.changing import (
-    EnvironmentFileMissing,
-    Request,
-    change_options,
-    check_changeable,
-    perform,
-    print_result,
-)
+from kaa.cli.changing import Request, change_options, check_changeable, perform, print_result
 from kaa.cli.commands.create import create, with_default_packages
-from kaa.cli.commands.list import created_by, explicit_list
 from kaa.cli.configuring import ArgumentsMissing, existing_target, new_target
-from kaa.cli.output import print_json, to_json
-from kaa.cli.records import channel_names
 from kaa.config.sources import expand_text
-from kaa.envfiles.bounded_yaml import LARGEST_TEXT
-from kaa.envfiles.environment_yaml import environment_document, environment_text, parse_environment_yaml
-from kaa.envfiles.spec import EnvironmentSpec, InvalidEnvironmentFile
-from kaa.envfiles.text_specs import header, parse_text_specs
-from kaa.host.files import read_bounded, write_atomic
+from kaa.envfiles.lock import is_lock_name
+from kaa.envfiles.spec import EnvironmentSpec
+from kaa.host.files import write_atomic
 from kaa.models.match_spec import MatchSpec
 from kaa.prefix.environments import check_environment_name
-from kaa.prefix.history import read_history
 from kaa.prefix.prefix import Prefix
-from kaa.prefix.state import UNSET, read_variables
 from kaa.transaction.plan import Transaction, plan_transaction
-
-DEFAULT_FILES = ("environment.yml", "environment.yaml")
-FORMATS = ("environment-yaml", "environment-json", "explicit", "requirements")
-
-
-# -- from files -------------------------------------------------------------------------------------------------------
 
 
 def create_from_file(arguments: argparse.Namespace, session: Session) -> int:
     """`kaa env create`: asks nothing, and replaces nothing unless told to."""
-    spec, request, folder = read_environment_file(session, arguments.file)
+    file = find_file(session, arguments.file)
+    if is_lock_name(file):
+        return create_from_lock(arguments, session, file)
+    content = read_environment_file(session, file)
+    spec, request = content.spec, request_of(session, content)
     if spec.name and not (arguments.name or arguments.prefix or spec.prefix):
         # A file is not to take hold of the base environment by its name (CEP 24).
         check_environment_name(spec.name)
@@ -68,13 +61,25 @@ def create_from_file(arguments: argparse.Namespace, session: Session) -> int:
         options = change_options(arguments)
         result = create(inner, prefix, with_pip(inner, spec, request), options)
         # What comes now is of one piece with that.
-        finish(inner, prefix, spec, folder, result, Together(0, options.command))
+        finish(inner, prefix, content, result, Together(0, options.command))
     return 0
+
+
+def create_from_lock(arguments: argparse.Namespace, session: Session, file: str) -> int:
+    """`kaa env create` of a lock."""
+    prefix = target_of(arguments, session, EnvironmentSpec())
+    code: int = importlib.import_module("kaa.cli.locked").create_from_lock(arguments, session, prefix, file, ask=False)
+    return code
 
 
 def update_from_file(arguments: argparse.Namespace, session: Session) -> int:
     """`kaa env update`: makes the environment if it is not there."""
-    spec, request, folder = read_environment_file(session, arguments.file)
+    file = find_file(session, arguments.file)
+    if is_lock_name(file):
+        return update_from_lock(arguments, session, file)
+    news = with_specs(arguments, session, file)
+    content = read_environment_file(session, file) if news is None else news.content
+    spec, request = content.spec, request_of(session, content)
     prefix = target_of(arguments, session, spec, default_active=True)
     options = replace(change_options(arguments), prune=arguments.prune)
     settle(session, prefix)
@@ -85,9 +90,70 @@ def update_from_file(arguments: argparse.Namespace, session: Session) -> int:
             result = create(inner, prefix, request, options)
         else:
             check_changeable(inner, prefix)
-            result = perform(inner, plan_update_from(inner, prefix, request, options))
-        finish(inner, prefix, spec, folder, result, together)
+            transaction = plan_update_from(inner, prefix, request, options)
+            if arguments.prune and not request.entries:
+                # Before packages go, for pip may be among them.
+                prune_section(inner, prefix, spec.pip, content.folder, command=options.command, since=together.since)
+            result = perform(inner, transaction)
+        if news is not None:
+            # The packages are there; what is left can be done again from the file.
+            write_atomic(news.path, news.text.encode())
+        finish(inner, prefix, content, result, together, prune=arguments.prune)
     return 0
+
+
+def update_from_lock(arguments: argparse.Namespace, session: Session, file: str) -> int:
+    """`kaa env update` of a lock: what it does not name stays, unless --prune is given."""
+    if arguments.specs or arguments.save:
+        raise ArgumentsMissing(
+            "--save writes into environment files, and a lock is made from them",
+            hints=("change the file it was made from, and run `kaa lock` again",),
+        )
+    locked = importlib.import_module("kaa.cli.locked")
+    prefix = target_of(arguments, session, EnvironmentSpec(), default_active=True)
+    with locked.outright(session) as inner:
+        code: int = locked.sync(arguments, inner, prefix, file, keep_others=not arguments.prune)
+    return code
+
+
+class News(msgspec.Struct, frozen=True):
+    """An environment file with the specs of the command line in it; not written yet."""
+
+    path: Path
+    text: str
+    content: FileContent
+
+
+def with_specs(arguments: argparse.Namespace, session: Session, file: str) -> News | None:
+    """What --save makes of a file; None without --save. Raises ArgumentsMissing."""
+    if not arguments.save and not arguments.specs:
+        return None
+    if not (arguments.save and arguments.specs):
+        raise ArgumentsMissing(
+            "--save needs to know what to write into the file"
+            if arguments.save
+            else "specs and a file are given, and it is not said that they belong together",
+            hints=(
+                f"write them into the file: kaa env update --file {file} --save SPEC…",
+                "install them and leave the file as it is: kaa install SPEC…",
+            ),
+        )
+    if "://" in file or not is_yaml(file):
+        raise ArgumentsMissing(
+            f"nothing can be written into {file}", hints=("give an environment file on this machine",)
+        )
+    text, folder = read_text(session, file)
+    # Loaded for this alone.
+    edit = importlib.import_module("kaa.envfiles.environment_edit").with_specs
+    changed: str = edit(text, arguments.specs, filename=file, subdir=session.subdir)
+    path = session.cwd / expand_text(file, session.environ)
+    return News(path, changed, parse_environment_file(session, changed, file, folder))
+
+
+def request_of(session: Session, content: FileContent) -> Request:
+    """What a file asks for; what means nothing in it is told."""
+    tell_unknown_keys(session, content.filename, content.spec)
+    return Request(content.spec.specs, content.entries)
 
 
 def plan_update_from(session: Session, prefix: Path, request: Request, options: ChangeOptions) -> Transaction:
@@ -100,42 +166,7 @@ def plan_update_from(session: Session, prefix: Path, request: Request, options: 
         return plan_install(session, prefix, request.specs, options)
     # What the file does not ask for goes: the content is that of a new environment from this file.
     fresh = plan_anew(prefix, lambda place: plan_create(session, place, request.specs, options))
-    current = Prefix(prefix).records()
-    kept = {record.name for record in fresh.final}
-    return plan_transaction(
-        prefix,
-        fresh.subdir,
-        current,
-        fresh.final,
-        requested_specs=fresh.requested_specs,
-        removed_specs=[record.name for record in current if record.name not in kept],
-        command=options.command,
-    )
-
-
-def read_environment_file(session: Session, file: str | None) -> tuple[EnvironmentSpec, Request, Path]:
-    """What a file says, what it asks for, and the directory that paths in it are relative to."""
-    name = file or next((name for name in DEFAULT_FILES if (session.cwd / name).is_file()), DEFAULT_FILES[0])
-    text, folder = read_text(session, name)
-    if name.partition("?")[0].endswith((".yml", ".yaml")):
-        spec = parse_environment_yaml(text, filename=name, subdir=session.subdir)
-        tell_unknown_keys(session, name, spec)
-        return spec, Request(specs=spec.specs), folder
-    content = parse_text_specs(text, filename=name, expand=lambda location: expand_text(location, session.environ))
-    return EnvironmentSpec(specs=content.specs), Request(content.specs, content.entries), folder
-
-
-def read_text(session: Session, file: str) -> tuple[str, Path]:
-    """The text of a file or address, and the directory it is in."""
-    try:
-        if "://" in file:
-            return session.client.get(session.credentials.add_url(file)).content.decode(), session.cwd
-        path = session.cwd / expand_text(file, session.environ)
-        return read_bounded(path, LARGEST_TEXT).decode(), path.parent
-    except OSError as error:
-        raise EnvironmentFileMissing(file, error.strerror or str(error)) from error
-    except UnicodeDecodeError as error:
-        raise InvalidEnvironmentFile(file, f"is not UTF-8 text (byte {error.start})") from error
+    return plan_exactly(prefix, fresh.subdir, fresh.final, fresh.requested_specs, command=options.command)
 
 
 def tell_unknown_keys(session: Session, file: str, spec: EnvironmentSpec) -> None:
@@ -171,13 +202,7 @@ def session_for(arguments: argparse.Namespace, session: Session, spec: Environme
 
     It asks nothing: whoever works with environment files does so in scripts.
     """
-    given = tuple(arguments.channels or ())
-    if arguments.override_channels:
-        channels = given
-    else:
-        configured = [] if spec.only_these_channels else session.config.channels
-        file_channels = [expand_text(channel, session.environ) for channel in spec.channels]
-        channels = tuple(dict.fromkeys([*given, *file_channels, *configured]))
+    channels = channels_for(session, spec, arguments.channels or (), override=arguments.override_channels)
     config = session.config.with_values(channels=channels, always_yes=True)
     return Session(config, session.reporter, environ=session.environ, cwd=session.cwd)
 
@@ -200,12 +225,14 @@ class Together(msgspec.Struct, frozen=True):
 def finish(
     session: Session,
     prefix: Path,
-    spec: EnvironmentSpec,
-    folder: Path,
+    content: FileContent,
     result: dict[str, object],
     together: Together,
+    *,
+    prune: bool = False,
 ) -> None:
     """What comes after the packages: those of pip, the variables, the result."""
+    spec, folder = content.spec, content.folder
     actions = result.get("actions")
     if spec.pip and isinstance(actions, dict):
         actions["PIP"] = list(spec.pip)
@@ -213,100 +240,9 @@ def finish(
     if not session.config.dry_run:
         if spec.pip:
             install_pip_section(session, prefix, spec.pip, folder, command=command, since=since)
+        if prune and spec.pip:
+            prune_section(session, prefix, spec.pip, folder, command=command, since=since)
         if spec.variables:
             news = dict(spec.variables)
             change_variables(session, prefix, lambda old: old | news, command=command, since=since)
     print_result(session, result)
-
-
-# -- to files ---------------------------------------------------------------------------------------------------------
-
-
-def add_export_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `kaa env export` and `kaa export`."""
-    add_target(parser)
-    add_channels(parser)
-    parser.add_argument("-f", "--file", metavar="FILE", help="write to this file")
-    parser.add_argument("--format", choices=FORMATS, help="environment-yaml, unless the name of the file says other")
-    parser.add_argument("--no-builds", action="store_true", help="leave builds out")
-    parser.add_argument("--ignore-channels", action="store_true", help="leave channels out")
-    parser.add_argument("--from-history", action="store_true", help="only what was asked for, as it was asked for")
-    flag(parser, "--override-platforms", option="_ignored", help=argparse.SUPPRESS)
-    add_output(parser)
-
-
-def export(arguments: argparse.Namespace, session: Session) -> int:
-    """`kaa env export`."""
-    prefix = existing_target(arguments, session.config, session.environ)
-    content = read_environment(session, prefix)
-    spec = exported(arguments, session, content)
-    form = arguments.format or format_of(arguments.file)
-    text = exported_text(session, content, spec, form)
-    if arguments.file:
-        path = session.cwd / expand_text(arguments.file, session.environ)
-        write_atomic(path, text.encode())
-        if session.config.json:
-            print_json({"success": True, "file": str(path), "format": form, "warnings": []})
-    elif session.config.json and arguments.format is None:
-        print_json(environment_document(spec))
-    else:
-        print(text, end="")
-    return 0
-
-
-def format_of(file: str | None) -> str:
-    """The format that the name of a file asks for."""
-    if file and file.endswith(".json"):
-        return "environment-json"
-    return "requirements" if file and file.endswith(".txt") else "environment-yaml"
-
-
-def exported_text(session: Session, content: EnvironmentContent, spec: EnvironmentSpec, form: str) -> str:
-    """The environment in one of the formats."""
-    if form == "explicit":
-        return explicit_list(session.subdir, content.records, md5=True, sha256=False) + "\n"
-    if form == "requirements":
-        return header(session.subdir, created_by()) + "".join(f"{wanted}\n" for wanted in spec.specs)
-    if form == "environment-json":
-        return to_json(environment_document(spec)) + "\n"
-    return environment_text(spec)
-
-
-def exported(arguments: argparse.Namespace, session: Session, content: EnvironmentContent) -> EnvironmentSpec:
-    """An environment as a file would describe it."""
-    if arguments.from_history:
-        specs = tuple(MatchSpec.parse(text) for text in requested(content))
-    else:
-        specs = tuple(
-            MatchSpec.parse(f"{record.name}={record.version}" + ("" if arguments.no_builds else f"={record.build}"))
-            for record in sorted(content.records, key=lambda record: record.name)
-        )
-    variables = {name: value for name, value in read_variables(Prefix(content.prefix)).items() if value != UNSET}
-    return EnvironmentSpec(
-        name=session.environments.name_of(content.prefix),
-        prefix=str(content.prefix),
-        channels=() if arguments.ignore_channels else exported_channels(arguments, session, content),
-        specs=specs,
-        pip=() if arguments.from_history else tuple(f"{found.name}=={found.version}" for found in content.pip),
-        variables=variables,
-    )
-
-
-def exported_channels(arguments: argparse.Namespace, session: Session, content: EnvironmentContent) -> tuple[str, ...]:
-    """The channels that the packages came from: the configured ones in their order, then the others."""
-    given = tuple(arguments.channels or ())
-    if arguments.override_channels:
-        return given
-    names = channel_names(session)
-    used = dict.fromkeys(names.of(record) for record in content.records if record.channel)
-    configured = [channel.name for channel in session.channels()] if session.config.channels else []
-    in_order = [name for name in configured if name in used or not used]
-    return tuple(dict.fromkeys([*given, *in_order, *used]))
-
-
-def requested(content: EnvironmentContent) -> Iterable[str]:
-    """The specs that the user asked for and that still hold."""
-    installed = [record.name for record in content.records]
-    from_history = read_history(Prefix(content.prefix)).requested_specs(installed)
-    from_records = {record.name: record.requested_specs[-1] for record in content.records if record.requested_specs}
-    return {**from_records, **from_history}.values()

@@ -51,6 +51,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("move", _MODULES + "move", "Move an environment to another path or disk.", ENVIRONMENTS),
     Command("env", _MODULES + "env", "List, make, update, export and remove environments.", ENVIRONMENTS),
     Command("export", _MODULES + "export", "Print an environment as a file to make it again from.", ENVIRONMENTS),
+    Command("lock", _MODULES + "lock", "Solve files into exact packages, for several platforms.", ENVIRONMENTS),
+    Command("sync", _MODULES + "sync", "Make an environment equal to a lock.", ENVIRONMENTS),
     Command("verify", _MODULES + "verify", "Tell what is not as it was installed.", ENVIRONMENTS),
     Command("repair", _MODULES + "repair", "Bring files back to what their packages brought.", ENVIRONMENTS),
     Command("recover", _MODULES + "recover", "Finish or take back an interrupted change.", ENVIRONMENTS),

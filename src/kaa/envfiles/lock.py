@@ -14,6 +14,8 @@ from kaa.errors import KaaError
 from kaa.models.record import RepoDataRecord
 
 DEFAULT_ENVIRONMENT = "default"
+LOCK_NAMES = ("kaa.lock", "conda-lock.yml", "conda-lock.yaml", "pixi.lock")
+"""What locks are mostly called."""
 
 
 class InvalidLock(KaaError, ValueError):
@@ -29,6 +31,11 @@ class InvalidLock(KaaError, ValueError):
         super().__init__(
             f"{place}: {reason}" if place else reason, hints=hints or ("write the lock anew with `kaa lock`",)
         )
+
+
+def is_lock_name(filename: str) -> bool:
+    """Whether a file is a lock, going by its name or address."""
+    return filename.partition("?")[0].endswith((".lock", "conda-lock.yml", "conda-lock.yaml"))
 
 
 class LockedPlatform(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kaa.api.environments import ChangeOptions, plan_create, plan_explicit
@@ -28,6 +28,7 @@ from kaa.cli.arguments import (
 from kaa.cli.changing import Request, change_options, perform, print_result, read_request
 from kaa.cli.configuring import ArgumentsMissing, new_target
 from kaa.cli.prompt import confirm
+from kaa.envfiles.lock import is_lock_name
 from kaa.models.match_spec import MatchSpec
 from kaa.transaction.plan import Transaction
 
@@ -35,6 +36,7 @@ HELP = """Make a new environment, by name or in a directory.
 
     kaa create --name demo python=3.12 numpy
     kaa create --prefix ./env --file specs.txt
+    kaa create --name demo --file kaa.lock
     kaa create --name copy --clone demo"""
 
 
@@ -79,6 +81,11 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     if arguments.clone is not None:
         code: int = importlib.import_module("kaa.cli.relocating").clone(arguments, session, prefix)
         return code
+    if any(map(is_lock_name, arguments.files)):
+        locks = importlib.import_module("kaa.cli.locked")
+        lock = locks.the_only_one(arguments.files, arguments.specs)
+        done: int = locks.create_from_lock(arguments, session, prefix, lock, ask=True)
+        return done
     request = read_request(session, arguments.specs, arguments.files)
     if not request.entries and not arguments.no_default_packages:
         request = with_default_packages(request, session.config.create_default_packages)
@@ -108,15 +115,24 @@ def create(
     session: Session, prefix: Path, request: Request, options: ChangeOptions, *, download_only: bool = False
 ) -> dict[str, object]:
     """Plan, show, ask and make; where an environment is already, it is replaced if the user wants that."""
+    return create_planned(
+        session, prefix, lambda place: plan(session, place, request, options), download_only=download_only
+    )
+
+
+def create_planned(
+    session: Session, prefix: Path, plan: Callable[[Path], Transaction], *, download_only: bool = False
+) -> dict[str, object]:
+    """`create` of what `plan` gives for a path."""
     replaced = agreed_replacement(session, prefix)
     if replaced is None:
-        transaction = plan(session, prefix, request, options)
+        transaction = plan(prefix)
         return perform(session, transaction, download_only=download_only, is_new=True)
 
     def change(session: Session, transaction: Transaction) -> None:
         replace_environment(session, transaction, replaced)
 
-    transaction = plan_anew(prefix, lambda place: plan(session, place, request, options))
+    transaction = plan_anew(prefix, plan)
     return perform(session, transaction, download_only=download_only, is_new=True, change=change)
 
 

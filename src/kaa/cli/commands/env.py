@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from kaa.api.session import Session
-from kaa.cli import env_files, env_variables
+from kaa.cli import env_files, env_variables, exporting
 from kaa.cli.arguments import (
     add_channels,
     add_frozen,
@@ -46,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     updating = words.add_parser("update", help="bring an environment to what a file says", allow_abbrev=False)
     updating.add_argument("-f", "--file", default=None, metavar="FILE", help=f"the file (default: {FILE})")
+    updating.add_argument("specs", nargs="*", metavar="SPEC", help="with --save: what the file is to say from now on")
+    updating.add_argument(
+        "--save", action="store_true", help="write the SPECs into the file, keeping the rest of it as it stands"
+    )
     updating.add_argument("--prune", action="store_true", help="remove what the file does not ask for")
     _add_change(updating, dry_run=False)
     add_frozen(updating)
@@ -59,9 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ignored(removing, "--solver", nargs=None)
     removing.set_defaults(perform=remove_one)
 
-    exporting = words.add_parser("export", help="print an environment as a file", allow_abbrev=False)
-    env_files.add_export_arguments(exporting)
-    exporting.set_defaults(perform=env_files.export)
+    export = words.add_parser("export", help="print an environment as a file", allow_abbrev=False)
+    exporting.add_export_arguments(export)
+    export.set_defaults(perform=exporting.export)
 
     configuring = words.add_parser("config", help="variables of an environment", allow_abbrev=False)
     env_variables.add_arguments(configuring)

@@ -9,19 +9,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kaa import __version__
 from kaa.api.listing import EnvironmentContent, read_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import add_output, add_target, flag, ignored
 from kaa.cli.configuring import ArgumentsMissing, existing_target
+from kaa.cli.explicit_lists import created_by, explicit_list
 from kaa.cli.output import print_json
 from kaa.cli.records import ChannelNames, channel_names, list_json
 from kaa.cli.revisions import revisions_json, revisions_text
-from kaa.envfiles.text_specs import MARKER, ExplicitEntry, header
+from kaa.envfiles.text_specs import header
 from kaa.errors import KaaError
 from kaa.models.prefix_record import PrefixRecord
-from kaa.models.record import RepoDataRecord
-from kaa.transaction.plan import dependency_order
 
 HELP = "Show the packages of an environment."
 
@@ -132,11 +130,6 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     return 0
 
 
-def created_by() -> str:
-    """Who wrote a file."""
-    return f"kaa {__version__}"
-
-
 def chosen(content: EnvironmentContent, pattern: str | None, *, full_name: bool) -> list[Row]:
     """The packages whose names match, by name; raises when a pattern matches nothing."""
     rows = [Row(record.name, record.version, record) for record in content.records]
@@ -192,17 +185,3 @@ def table_lines(prefix: str, rows: Sequence[Row], names: ChannelNames, *, urls: 
             f"{mark + name:<{max(first, 22) + 3}} {version:<{second + 2}} {build:<{third + 2}} {channel}".rstrip()
         )
     return lines
-
-
-def explicit_list(subdir: str, records: Sequence[RepoDataRecord], *, md5: bool, sha256: bool) -> str:
-    """An explicit list of the packages, dependencies first, with the hashes that are asked for."""
-    lines = []
-    for record in dependency_order(records):
-        if not record.url:
-            lines.append(f"# no URL for: {record.fn or record.dist}")
-        elif sha256 and record.sha256:
-            # As conda writes it; the reader knows the kind of hash by its length.
-            lines.append(f"{record.url}#{record.sha256}")
-        else:
-            lines.append(str(ExplicitEntry(record.url, md5=record.md5 if md5 else None)))
-    return header(subdir, created_by()) + "\n".join([MARKER, *lines])

@@ -1,0 +1,28 @@
+"""Plan an environment that holds certain packages and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kaa.models.record import RepoDataRecord
+from kaa.prefix.prefix import Prefix
+from kaa.transaction.plan import Transaction, plan_transaction
+
+
+def plan_exactly(
+    prefix: Path, subdir: str, records: Sequence[RepoDataRecord], requested: Mapping[str, str], *, command: str = ""
+) -> Transaction:
+    """The way to exactly `records`; `requested` are the specs by name that count as asked for afterwards."""
+    environment = Prefix(prefix)
+    current = environment.records() if environment.is_environment() else ()
+    wanted = {record.name for record in records}
+    return plan_transaction(
+        prefix,
+        subdir,
+        current,
+        tuple(records),
+        requested_specs=dict(requested),
+        removed_specs=[record.name for record in current if record.name not in wanted],
+        command=command,
+    )

@@ -1,0 +1,29 @@
+"""Explicit lists of packages (CEP 23), as `kaa list --explicit` and `kaa export` print them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kaa import __version__
+from kaa.envfiles.text_specs import MARKER, ExplicitEntry, header
+from kaa.models.record import RepoDataRecord
+from kaa.transaction.plan import dependency_order
+
+
+def created_by() -> str:
+    """Who wrote a file."""
+    return f"kaa {__version__}"
+
+
+def explicit_list(subdir: str, records: Sequence[RepoDataRecord], *, md5: bool, sha256: bool) -> str:
+    """An explicit list of the packages, dependencies first, with the hashes that are asked for."""
+    lines = []
+    for record in dependency_order(records):
+        if not record.url:
+            lines.append(f"# no URL for: {record.fn or record.dist}")
+        elif sha256 and record.sha256:
+            # As conda writes it; the reader knows the kind of hash by its length.
+            lines.append(f"{record.url}#{record.sha256}")
+        else:
+            lines.append(str(ExplicitEntry(record.url, md5=record.md5 if md5 else None)))
+    return header(subdir, created_by()) + "\n".join([MARKER, *lines])
