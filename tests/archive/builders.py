@@ -116,9 +116,11 @@ class Found:
 
 
 def tree(root: Path, *, times: bool = True, ignore: frozenset[str] = frozenset()) -> dict[str, Found]:
-    """All that is below a directory, comparable."""
+    """All that is below a directory, comparable; what is in an ignored directory is not looked at."""
     found = {}
     for parent, folders, names in os.walk(root):
+        below = Path(parent).relative_to(root)
+        folders[:] = [name for name in folders if (below / name).as_posix() not in ignore]
         for name in [*folders, *names]:
             path = Path(parent, name)
             relative = path.relative_to(root).as_posix()

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import zstandard
 
 from tests.archive.builders import Entry, conda, info_entries, long_name, pax, tar
-from tests.hostile.world import Case, Cases, Harmless, Make, Outcome, Refused, World
+from tests.hostile.runner import Outcome
+from tests.hostile.world import Case, Cases, Harmless, Make, Refused, World
 
 LINK, HARD, FOLDER = b"2", b"1", b"5"
 BAD = "CondaVerificationError"

@@ -12,7 +12,8 @@ import zstandard
 
 from tests.channels import Package, read_shard_index, write_shard_index
 from tests.hostile.archives import zeros_in_zstd
-from tests.hostile.world import Case, Cases, Harmless, Make, Outcome, Refused, World
+from tests.hostile.runner import Outcome
+from tests.hostile.world import Case, Cases, Harmless, Make, Refused, World
 
 CREATE = ("create", "-y", "-n", "new")
 SHA = "0" * 64
@@ -39,12 +40,12 @@ def document(records: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"info": {"subdir": "linux-64"}, "packages": {}, "packages.conda": records, "repodata_version": 1, **more}
 
 
-def offered(file_name: str = "tool-1.0-0.conda", words: tuple[str, ...] = ("tool",), **fields: Any) -> Make:
+def offered(file_name: str = "tool-1.0-0.conda", *, wanted: str = "tool", **fields: Any) -> Make:
     """A channel whose only record says this."""
 
     def make(world: World) -> list[str]:
         world.offer_document(document({file_name: record(**fields)}))
-        return [*CREATE, *world.channel, *words]
+        return [*CREATE, *world.channel, wanted]
 
     return make
 
@@ -162,7 +163,6 @@ def from_the_channel(world: World, outcome: Outcome) -> None:
 
 
 NOT_FOUND = "PackagesNotFoundError"
-BAD = "RepodataInvalid|CondaError|error:"
 DEEP = 200_000
 
 CASES: Cases = {
@@ -190,7 +190,7 @@ CASES: Cases = {
         )
     },
     "a record with names of its own": Case(
-        offered("../x-1.0-0.conda", words=("../x",), name="../x"),
+        offered("../x-1.0-0.conda", wanted="../x", name="../x"),
         Refused("InvalidMatchSpec", (r"\.\./x",), way_out=False),
     ),
     "a record with a sha256 that is a path": Case(
@@ -238,7 +238,7 @@ CASES: Cases = {
     ),
     "a condition nested 10,000 deep": Case(
         offered(depends=['other[when="' + "(" * 10_000 + "a" + ")" * 10_000 + '"]']),
-        Refused("UnsatisfiableError", ("cannot be read",), way_out=False),
+        Refused("UnsatisfiableError", ("characters more",), way_out=False),
     ),
     # The document
     "a subdir that lies": Case(with_info({"subdir": "win-64"}), Refused("error", ("win-64", "linux-64"))),
@@ -255,16 +255,17 @@ CASES: Cases = {
         Refused("error", ("cannot be read|tool",)),
     ),
     "a document that is not UTF-8": Case(
-        raw(lambda: b'{"packages.conda": {"tool-1.0-0.conda": {"name": "\xff\xfe"}}}'), Refused("error|NotFound", ())
+        raw(lambda: b'{"packages.conda": {"tool-1.0-0.conda": {"name": "\xff\xfe"}}}'), Refused(NOT_FOUND, ("tool",))
     ),
     "a document with half of a character": Case(
-        raw(lambda: '{"packages.conda": {"tool-1.0-0.conda": {"name": "\\ud800"}}}'), Refused("error|NotFound", ())
+        raw(lambda: '{"packages.conda": {"tool-1.0-0.conda": {"name": "\\ud800"}}}'),
+        Refused("error", ("cannot be read",)),
     ),
     "one record twice": Case(
         raw(
             lambda: (
-                '{"packages.conda": {"tool-1.0-0.conda": %s, "tool-1.0-0.conda": %s}}'
-                % (json.dumps(record()), json.dumps(record(sha256="f" * 64)))
+                f'{{"packages.conda": {{"tool-1.0-0.conda": {json.dumps(record())}, '
+                f'"tool-1.0-0.conda": {json.dumps(record(sha256="f" * 64))}}}}}'
             )
         ),
         Refused("CondaHTTPError", ("404",)),
@@ -278,7 +279,7 @@ CASES: Cases = {
         with_info({"base_url": " FILE:///SERVED/linux-64"}), Refused("error", ("base_url", "no address"))
     ),
     "a base_url with a scheme that nobody knows": Case(
-        with_info({"base_url": "gopher://x/y"}), Refused("error|CondaHTTPError", ("gopher",))
+        with_info({"base_url": "gopher://x/y"}), Refused("CondaHTTPError", ("gopher",))
     ),
     "a base_url with credentials": Case(
         with_info({"base_url": "http://me:secret@127.0.0.1:9/x"}), Refused("CondaHTTPError", ("127.0.0.1",))
@@ -351,7 +352,7 @@ CASES: Cases = {
     ),
     "a shard index with hashes that are none": Case(
         shards(lambda world, index: index["shards"].update({"tool": b"../../../x"})),
-        Refused("error|NotFound", ("tool",)),
+        Refused("error", ("lists no sha256 for tool",)),
     ),
     "shards in files of this machine": Case(
         shards(set_info(shards_base_url="file://SERVED/linux-64/shards/")), Refused("error", ("shards_base_url",))

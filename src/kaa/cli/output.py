@@ -163,7 +163,9 @@ def report_crash(error: BaseException, words: Sequence[str], *, as_json: bool) -
 
 def table(rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), indent: str = "") -> list[str]:
     """Lines of columns, two spaces between them, as wide as their contents."""
-    every = [tuple(header), *map(tuple, rows)] if header else [tuple(row) for row in rows]
+    # Cells come from elsewhere, and one with an end of a line in it could pass for a row.
+    cells = [tuple(cell.replace("\n", "\\n") for cell in row) for row in rows]
+    every = [tuple(header), *cells] if header else cells
     if not every:
         return []
     widths = [max(len(row[i]) for row in every if i < len(row)) for i in range(max(map(len, every)))]
