@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kaa.models.record import RepoDataRecord
+from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import Prefix
 from kaa.transaction.plan import Transaction, plan_transaction
 
@@ -13,16 +14,17 @@ from kaa.transaction.plan import Transaction, plan_transaction
 def plan_exactly(
     prefix: Path, subdir: str, records: Sequence[RepoDataRecord], requested: Mapping[str, str], *, command: str = ""
 ) -> Transaction:
-    """The way to exactly `records`; `requested` are the specs by name that count as asked for afterwards."""
+    """The way to exactly `records`; `requested` are the specs by name, and the only ones, that count as asked for then."""
     environment = Prefix(prefix)
     current = environment.records() if environment.is_environment() else ()
     wanted = {record.name for record in records}
+    forgotten = [name for name in requested_specs(environment, current) if name not in requested and name in wanted]
     return plan_transaction(
         prefix,
         subdir,
         current,
         tuple(records),
         requested_specs=dict(requested),
-        removed_specs=[record.name for record in current if record.name not in wanted],
+        removed_specs=[*(record.name for record in current if record.name not in wanted), *forgotten],
         command=command,
     )

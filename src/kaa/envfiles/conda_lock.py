@@ -178,9 +178,9 @@ def _metadata_lines(lock: Lock, sources: Iterable[str]) -> Iterator[str]:
 
 
 def _content_hash(lock: Lock, platform: LockedPlatform) -> str:
-    """A hash of what was asked for, so that it differs when that changes."""
+    """A hash of what was asked for, so that it differs when that changes; the same on every machine."""
     asked = [[one.name, list(one.channels), list(one.requests)] for one in lock.environments]
-    content = [platform.name, platform.subdir, list(platform.virtual_packages), asked]
+    content = [platform.name, platform.subdir, asked]
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
