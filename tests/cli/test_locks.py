@@ -212,9 +212,9 @@ def test_other_bytes_under_the_same_name_are_not_taken(kaa: Kaa, channel: Channe
         kaa.ok("lock")
     fresh_root(kaa)
     other = ChannelBuilder(tmp_path / "other")
-    for name, version in (("lib", "2.0"), ("tool", "2.0"), ("notes", "1.0")):
-        noarch = "generic" if name == "notes" else None
-        other.add(Package(name, version, noarch=noarch, files={"share/forged": "other bytes"}))
+    forged = {"share/forged": "other bytes"}
+    other.add(Package("lib", "2.0", files=forged), Package("tool", "2.0", files=forged))
+    other.add(Package("notes", "1.0", noarch="generic", files=forged))
     only(kaa, other.write().folder.as_uri())
     answer = kaa("sync", "-n", "demo", "-y", "--offline")
     assert (answer.code, "nowhere to be had" in answer.err) == (1, True)

@@ -78,8 +78,9 @@ class _Reader:
         return InvalidEnvironmentFile(self._filename, reason, line=line, hints=hints)
 
     def _load(self, text: str) -> CommentedMap:
+        selected = self._selected(text.removeprefix("\ufeff"))
         try:
-            document = bounded_yaml().load(self._selected(text.removeprefix("\ufeff")))
+            document = bounded_yaml().load(selected)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             reason = " ".join(str(error.problem or error.context).split())
