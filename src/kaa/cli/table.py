@@ -61,6 +61,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("undo", _MODULES + "undo", "Take back the last change of an environment.", ENVIRONMENTS),
     Command("rollback", _MODULES + "rollback", "Go back to an earlier state of an environment.", ENVIRONMENTS),
     Command("list", _MODULES + "list", "Show the packages of an environment.", PACKAGES),
+    Command("compare", _MODULES + "compare", "Tell whether an environment holds what a file asks for.", PACKAGES),
     Command("why", _MODULES + "why", "Tell who needs a package.", PACKAGES),
     Command("why-not", _MODULES + "why_not", "Tell what keeps a package out.", PACKAGES),
     Command("scripts", _MODULES + "scripts", "Show, allow and deny the scripts that packages bring.", PACKAGES),
@@ -83,6 +84,16 @@ COMMANDS: tuple[Command, ...] = (
     Command("info", _MODULES + "info", "Tell about this installation and machine.", SETTINGS),
     Command("doctor", _MODULES + "doctor", "Look at this installation as a whole.", SETTINGS, ("check",), light=True),
     Command("config", _MODULES + "config", "Show and change settings.", SETTINGS, light=True),
+    Command("notices", _MODULES + "notices", "Show what the channels have to say.", SETTINGS),
+    Command("commands", _MODULES + "commands", "Print the names of all commands.", SETTINGS, light=True),
+    Command("plugins", _MODULES + "plugins", "List plugins, of which there are none.", SETTINGS, light=True),
+    Command(
+        "tos",
+        _MODULES + "tos",
+        "Take the words of conda's plugin for terms of service; there is nothing to do.",
+        SETTINGS,
+        light=True,
+    ),
 )
 
 
