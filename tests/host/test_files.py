@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from kaa.host.files import LinkMethod, copy_file, is_writable, probe_link_method, remove_tree, write_atomic
+from kaa.host.files import (
+    LinkMethod,
+    copy_file,
+    is_writable,
+    probe_link_method,
+    remove_tree,
+    remove_unfinished,
+    write_atomic,
+)
 from kaa.host.hashing import hash_file
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -89,3 +97,22 @@ def test_across_file_systems_a_copy_is_the_answer_and_says_why(tmp_path: Path) -
 def test_hash_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert hash_file(tmp_path / "empty") == EMPTY_SHA256
+
+
+def test_what_a_killed_write_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("1")
+    others = [
+        ".list.txt.",
+        ".list.txt.0123456789ag",
+        ".list.txt.0123456789abc",
+        ".lists.txt.0123456789ab",
+        "list.txt.lock",
+    ]
+    for name in (*others, ".list.txt.0123456789ab", ".list.txt.ffffffffffff"):
+        (tmp_path / name).touch()
+    remove_unfinished(path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted([*others, "list.txt"])
+    write_atomic(path, b"2")
+    assert path.read_bytes() == b"2"
+    remove_unfinished(tmp_path / "missing" / "file")

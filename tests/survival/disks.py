@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -32,14 +33,16 @@ from tests.survival.grounds import (
     served_elsewhere,
     watchdog,
 )
-from tests.survival.kills import MOST_PROBLEMS, Killing, Report, tell
+from tests.survival.kills import CRASHED, MOST_PROBLEMS, Killing, Report, tell
 from tests.survival.scenes import SCENES, build_channel
 from tests.survival.tracing import GO, Call, trace, why_no_tracing
 
 WAYS = ("size", "filled", "inodes", "limit")
 LARGE = 1 << 30
 BLOCK = 4096
-SAYS_SO = ("no space", "not enough space", "no room", "needs about", "too large", "disk")
+SAYS_SO = re.compile(r"^NoSpaceLeftError: .*\b\d[\d.]* (bytes|kB|MB|GB|files)\b.*free.*\n  try: ", re.MULTILINE)
+"""What it is called, how much there is, and a way out."""
+TOO_LARGE = re.compile(r"^\w+Error: .*(File too large|no space left).*\n  try: ", re.MULTILINE | re.IGNORECASE)
 
 
 class SmallDisk(Killing):
@@ -110,7 +113,7 @@ class SmallDisk(Killing):
 
     def at(self, way: str, part: float) -> str:
         """One point; gives what is wrong."""
-        options = ""
+        options, self.writes_fail = "", True
         if way == "size":
             options = f"size={(self.blocks[0] + max(1, int(part * (self.blocks[1] - self.blocks[0])))) * BLOCK}"
         elif way == "inodes":
@@ -120,7 +123,7 @@ class SmallDisk(Killing):
             code = self.attempt(way, part)
         said = self.ground.said()
         if code:
-            problem = self.judge(said) or self.compare(way, self.look(), self.old_exactly, self.old_exactly)
+            problem = self.judge(way, said) or self.compare(way, self.look(), self.old_exactly, self.old_exactly)
         else:
             problem = self.compare(way, self.look(), self.new, self.new)
         # With room again.
@@ -139,7 +142,7 @@ class SmallDisk(Killing):
             filling = lambda call: self.fill_up() if call.number == point else GO  # noqa: E731
             return trace(self.ground.work(words, self.variables), filling, below=str(self.ground.live)).code
         work = self.ground.work(words, self.variables)
-        with in_child(limited(work, int(part * 4 * BLOCK)) if way == "limit" else work) as child:
+        with in_child(limited(work, int((1 + part) * 2 * BLOCK)) if way == "limit" else work) as child:
             return child.wait()
 
     def fill_up(self) -> int:
@@ -148,11 +151,11 @@ class SmallDisk(Killing):
         self.remount(f"size={self.used()[0] * BLOCK}")
         return GO
 
-    def judge(self, said: str) -> str:
+    def judge(self, way: str, said: str) -> str:
         """What is wrong with an error."""
-        if "Traceback" in said:
+        if CRASHED in said:
             return f"it crashed: {said}"
-        if not any(text in said.lower() for text in SAYS_SO):
+        if not (TOO_LARGE if way == "limit" else SAYS_SO).search(said):
             return f"it does not say that there is no room: {said}"
         return ""
 

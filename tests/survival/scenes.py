@@ -50,7 +50,7 @@ def prefixed(version: str) -> Package:
         version,
         files={
             "bin/prefixed": text(f"#!PREFIX/bin/sh\necho {version}\n", 0o755),
-            "lib/libprefixed.so.1": binary(version.encode()),
+            "lib/libprefixed.so.1": binary(version.encode() * 15_000),
             "lib/libprefixed.so": Symlink("libprefixed.so.1"),
             "etc/prefixed.conf": text("home = PREFIX/share\n"),
         },

@@ -27,6 +27,7 @@ from kaa.events import Note, Reporter
 from kaa.host.files import write_atomic
 from kaa.host.hashing import hash_file
 from kaa.host.locks import LockHolder, file_lock
+from kaa.host.room import FULL, room_left
 from kaa.index.subdir_index import FORMAT
 
 ALTERNATIVE_SECONDS = 7 * 24 * 3600.0
@@ -48,6 +49,25 @@ class CacheNotWritable(KaaError):
                 "set pkgs_dirs (or CONDA_PKGS_DIRS) to a directory of your own",
             ),
         )
+
+
+class CacheDiskFull(CacheNotWritable):
+    """The index of a channel cannot be stored, because the disk is full."""
+
+    conda_name = "NoSpaceLeftError"
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(directory, f"{reason} ({room_left(directory)})")
+        self.hints = (
+            "remove cached packages that nothing uses with `kaa clean --all`",
+            "set pkgs_dirs (or CONDA_PKGS_DIRS) to a directory on a larger disk",
+        )
+
+
+def cannot_store(directory: Path, error: OSError) -> CacheNotWritable:
+    """The error for an index that cannot be stored."""
+    kind = CacheDiskFull if error.errno in FULL else CacheNotWritable
+    return kind(directory, error.strerror or str(error))
 
 
 class CacheState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -144,4 +164,4 @@ class CacheEntry:
             with file_lock(lock, waiting=tell, fallback=lambda text: reporter(Note(text))):
                 yield
         except OSError as error:
-            raise CacheNotWritable(self.directory, error.strerror or str(error)) from error
+            raise cannot_store(self.directory, error) from error

@@ -26,7 +26,7 @@ from kaa.index.fetch import (
     is_fresh,
 )
 from kaa.index.kept_columns import KeptColumns
-from kaa.index.repodata_cache import ALTERNATIVE_SECONDS, CacheEntry, CacheNotWritable, CacheState
+from kaa.index.repodata_cache import ALTERNATIVE_SECONDS, CacheEntry, CacheState, cannot_store
 from kaa.index.shard_file import ShardFile
 from kaa.index.shard_table import FORMAT, ShardTable, table_key
 from kaa.index.subdir_index import DamagedIndex
@@ -271,7 +271,7 @@ class ShardSource:
             self._folder.mkdir(exist_ok=True)
             remarks = write_shard_file(Path(self._path(digest)), digest, shard)
         except OSError as error:
-            raise CacheNotWritable(self._folder, error.strerror or str(error)) from error
+            raise cannot_store(self._folder, error) from error
         for remark in remarks:
             self._report(Note(f"{self.shown}: {remark}"))
 

@@ -7,7 +7,6 @@ prove the result, and only if the server says with 206 that it continues the sam
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
@@ -20,6 +19,7 @@ import msgspec
 
 from kaa.errors import KaaError
 from kaa.events import BytesReceived, DownloadFinished, DownloadStarted, Note, Reporter, silent
+from kaa.host.room import FULL, room_left
 from kaa.net.client import HttpClient, HttpStatusError
 from kaa.net.transport import HostUnreachable, IncompleteBody, Response, TlsFailure
 
@@ -165,11 +165,11 @@ def _write_failures(partial: Path, url: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise CannotWrite(partial.parent, url, reason) from error
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise DiskFull(partial.parent, url, reason) from error
+        raise DiskFull(partial.parent, url, f"{reason} ({room_left(partial.parent)})") from error
 
 
 def _open(path: str, flags: int) -> int:

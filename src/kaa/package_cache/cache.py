@@ -24,6 +24,7 @@ import msgspec
 from kaa.errors import KaaError
 from kaa.host.files import create_temporary, is_writable
 from kaa.host.hashing import hash_file
+from kaa.host.room import FULL, room_left
 from kaa.models.channel import url_to_path
 from kaa.models.pattern import Pattern
 from kaa.models.record import RepoDataRecord
@@ -54,6 +55,23 @@ class NoWritableCache(KaaError):
             hints=(
                 "set pkgs_dirs in .condarc, or CONDA_PKGS_DIRS, to a directory that you may write to",
                 "ask the owner of one of these directories for the right to write there",
+            ),
+        )
+
+
+class CacheDiskFull(KaaError):
+    """No cache directory can be written to, and disks are full."""
+
+    conda_name = "NoSpaceLeftError"
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        self.directories = tuple(map(str, directories))
+        listed = ", ".join(f"{path} ({room_left(path)})" for path in directories)
+        super().__init__(
+            f"packages cannot be stored: no space left on the disk of {listed}",
+            hints=(
+                "free some space there",
+                "set pkgs_dirs in .condarc, or CONDA_PKGS_DIRS, to a directory on a larger disk",
             ),
         )
 
@@ -107,6 +125,9 @@ class PackageCache:
         if self._writable is None:
             self._writable = next((path for path in self.sources if _is_usable(path)), None)
             if self._writable is None:
+                full = [path for path in self.sources if _has_no_room(path)]
+                if full:
+                    raise CacheDiskFull(full)
                 raise NoWritableCache(self.directories, self.untrusted)
         return self._writable
 
@@ -208,6 +229,18 @@ def _is_usable(directory: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _has_no_room(directory: Path) -> bool:
+    """Whether a cache directory cannot be written to because its disk is full."""
+    try:
+        directory.mkdir(mode=0o775, parents=True, exist_ok=True)
+        descriptor, probe = create_temporary(directory, ".kaa-probe-")
+        os.close(descriptor)
+        probe.unlink()
+    except OSError as error:
+        return error.errno in FULL
+    return False
 
 
 def names_of(record: RepoDataRecord) -> tuple[str, str]:

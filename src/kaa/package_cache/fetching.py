@@ -24,6 +24,7 @@ from kaa.archive.temporary import random_name, temporary_beside
 from kaa.events import Event, Note, Reporter, StageAdvanced, Warned
 from kaa.host.files import remove_tree
 from kaa.host.locks import LockHolder, file_lock
+from kaa.host.room import FULL, room_left
 from kaa.models.channel import url_to_path
 from kaa.models.record import RepoDataRecord
 from kaa.net.client import HttpClient
@@ -141,7 +142,7 @@ class Fetching(msgspec.Struct):
                 )
             except OSError as error:
                 if error.errno not in NO_LOCKS:
-                    raise CannotWrite(directory, record.url, error.strerror or str(error)) from error
+                    raise _cannot_write(directory, record, error) from error
                 # No locks here (some network file systems): nobody may share the unfinished file.
                 private = f".{random_name()}"
             yield private
@@ -280,5 +281,11 @@ def _write_failures(directory: Path, record: RepoDataRecord) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else CannotWrite
-        raise kind(directory, record.url, error.strerror or str(error)) from error
+        raise _cannot_write(directory, record, error) from error
+
+
+def _cannot_write(directory: Path, record: RepoDataRecord, error: OSError) -> CannotWrite:
+    reason = error.strerror or str(error)
+    if error.errno in FULL:
+        return DiskFull(directory, record.url, f"{reason} ({room_left(directory)})")
+    return CannotWrite(directory, record.url, reason)

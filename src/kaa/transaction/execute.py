@@ -20,6 +20,7 @@ from pathlib import Path
 from kaa.errors import KaaError
 from kaa.events import Note, Reporter, Warned, silent
 from kaa.host.locks import LockHolder, file_lock
+from kaa.host.room import FULL, room_left
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.prefix.history import recorded_specs
 from kaa.prefix.interruption import JOURNAL
@@ -162,8 +163,8 @@ def failures(prefix: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = os.fspath(error.filename2 or error.filename or prefix)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NotEnoughSpace(prefix, None, None) from error
+        if error.errno in FULL:
+            raise NotEnoughSpace(prefix, None, None, left=room_left(prefix)) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise NotWritable(str(where)) from error
         raise TransactionFailed(prefix, f"{where}: {error.strerror or error}") from error

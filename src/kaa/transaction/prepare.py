@@ -15,6 +15,7 @@ from kaa.errors import KaaError
 from kaa.events import Note, Reporter, Warned
 from kaa.host.files import is_writable
 from kaa.host.hashing import hash_file
+from kaa.host.room import size_in_words
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.extracted_package import ExtractedPackage
@@ -73,14 +74,16 @@ class NotEnoughSpace(KaaError):
 
     conda_name = "NoSpaceLeftError"
 
-    def __init__(self, path: Path, needed: int | None, free: int | None, *, unit: str = "bytes") -> None:
+    def __init__(
+        self, path: Path, needed: int | None, free: int | None, *, unit: str = "bytes", left: str = ""
+    ) -> None:
         self.path = str(path)
         self.needed = needed
         self.free = free
         self.unit = unit
-        amounts = ""
+        amounts = f" ({left})" if left else ""
         if needed is not None and free is not None:
-            shown = _size if unit == "bytes" else "{} files".format
+            shown = size_in_words if unit == "bytes" else "{} files".format
             amounts = f": {shown(needed)} needed, {shown(free)} free"
         super().__init__(
             f"no space left on the disk of {path}{amounts}",
@@ -399,12 +402,3 @@ def check_links(sources: Sequence[Source], prefix: Path, reporter: Reporter) -> 
                 if os.path.isabs(text) or end.split(os.sep)[0] == "..":
                     dist = source.actions.record.dist
                     reporter(Note(f"{dist}: {action.target} is a link to {text}, out of the environment"))
-
-
-def _size(count: int) -> str:
-    amount = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            break
-        amount /= 1000
-    return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"

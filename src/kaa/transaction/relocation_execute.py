@@ -26,6 +26,7 @@ from kaa.errors import KaaError
 from kaa.events import Note, Reporter, silent
 from kaa.host.files import is_writable
 from kaa.host.locks import LockHolder, file_lock
+from kaa.host.room import FULL, room_left
 from kaa.host.syncing import open_directory, sync_file_system, sync_path
 from kaa.models.redaction import redact
 from kaa.models.subdir import is_windows
@@ -111,8 +112,8 @@ def _failures(plan: RelocationPlan) -> Iterator[None]:
         yield
     except OSError as error:
         where = os.fspath(error.filename2 or error.filename or plan.target)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NotEnoughSpace(plan.target, None, None) from error
+        if error.errno in FULL:
+            raise NotEnoughSpace(plan.target, None, None, left=room_left(plan.target)) from error
         is_read = plan.kind == "clone" and where.startswith(f"{plan.source}{os.sep}")
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and not is_read:
             raise NotWritable(str(where)) from error

@@ -6,7 +6,7 @@ visible as done, or undoing it changes nothing.
 """
 
 # Paths are strings here: there are tens of thousands of them.
-# ruff: noqa: PTH103, PTH105, PTH106, PTH108, PTH112, PTH120, PTH202
+# ruff: noqa: PTH103, PTH105, PTH106, PTH108, PTH112, PTH114, PTH120, PTH202
 from __future__ import annotations
 
 import contextlib
