@@ -11,8 +11,9 @@ import pytest
 
 from kaa.host.files import remove_tree
 from kaa.prefix.generations import generation_file, generation_numbers, latest_generation, read_generations
+from kaa.prefix.interruption import JOURNAL
 from kaa.prefix.kept_distributions import kept_keys
-from kaa.transaction.journal import JOURNAL, recover
+from kaa.transaction.journal import recover
 from tests.channels import Package
 from tests.channels_room.wheels import digest_text
 from tests.transaction.test_rollback import FailAt, Injected

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
 
 from kaa.api.package_scripts import remember_installed, review_scripts
 from kaa.api.remembering import remember_needs
 from kaa.api.session import Session
 from kaa.config.values import channel_config, link_options
 from kaa.errors import KaaError
-from kaa.host.files import write_atomic
 from kaa.host.platform import current_subdir
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.cache import ExtractedPackage
@@ -18,7 +20,7 @@ from kaa.package_cache.holds import hold
 from kaa.package_cache.validate import find_damage
 from kaa.prefix.environments import registry_file
 from kaa.prefix.prefix import Prefix
-from kaa.transaction.plan import Transaction
+from kaa.transaction.plan import PutFile, Transaction
 
 
 def execute(session: Session, transaction: Transaction) -> None:
@@ -27,7 +29,8 @@ def execute(session: Session, transaction: Transaction) -> None:
     with hold(session.package_cache, transaction.to_link):
         packages = fetch_packages(session, transaction.to_link)
         review = review_scripts(session, transaction, packages)
-        is_new = not Prefix(transaction.prefix).is_environment()
+        if not Prefix(transaction.prefix).is_environment():
+            transaction = _with_platform(transaction)
         try:
             _change(session, transaction, packages, review.refused)
         except KaaError:
@@ -38,8 +41,6 @@ def execute(session: Session, transaction: Transaction) -> None:
             _change(session, transaction, packages, review.refused)
         remember_needs(session, transaction, packages)
     remember_installed(session, transaction, review)
-    if is_new:
-        _remember_platform(transaction)
 
 
 def _change(
@@ -74,14 +75,15 @@ def remove_whole(session: Session, transaction: Transaction, gone: Callable[[], 
     remove(transaction, options, session.reporter, checkpoint=session.checkpoint, gone=gone)
 
 
-def _remember_platform(transaction: Transaction) -> None:
-    """Write into a new environment for which platform it is, where that is not this machine's.
+def _with_platform(transaction: Transaction) -> Transaction:
+    """The plan of a new environment, which says for which platform it is, where that is not this machine's.
 
     conda does the same, in the environment's own condarc: packages that run anywhere do not tell.
     """
-    condarc = transaction.prefix / ".condarc"
-    if transaction.subdir != current_subdir() and not condarc.exists():
-        write_atomic(condarc, f"subdir: {transaction.subdir}\n".encode())
+    if transaction.subdir == current_subdir() or os.path.lexists(transaction.prefix / ".condarc"):
+        return transaction
+    put = (*transaction.files.put, PutFile(".condarc", content=f"subdir: {transaction.subdir}\n".encode()))
+    return replace(transaction, files=replace(transaction.files, put=put))
 
 
 def fetch_packages(session: Session, records: Sequence[RepoDataRecord]) -> list[ExtractedPackage]:

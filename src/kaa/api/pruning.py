@@ -21,10 +21,10 @@ from kaa.prefix.generations import (
     generation_numbers,
     read_outline,
 )
+from kaa.prefix.interruption import LOCK, STAGING
 from kaa.prefix.kept_distributions import iter_kept_files, kept_directory, kept_keys
 from kaa.prefix.prefix import open_prefix
-from kaa.transaction.execute import LOCK
-from kaa.transaction.journal import STAGING, recover
+from kaa.transaction.journal import recover
 
 DEFAULT_COUNT = 10
 """How many generations stay when nothing else is said."""

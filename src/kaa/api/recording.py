@@ -12,10 +12,10 @@ from kaa.events import Note
 from kaa.host.files import current_umask
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.generations import FOUND, BrokenGeneration, generation_numbers, read_outline
+from kaa.prefix.interruption import LOCK, STAGING
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.state import check_not_frozen, read_variables, state_content
-from kaa.transaction.execute import LOCK
-from kaa.transaction.journal import STAGING, Journal, recover
+from kaa.transaction.journal import Journal, recover
 from kaa.transaction.recording import GenerationRecorder
 
 STATE = "conda-meta/state"

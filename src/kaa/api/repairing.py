@@ -37,11 +37,11 @@ from kaa.package_cache.validate import find_damage
 from kaa.prefix.damage import DamagedPackage, SeenPath, damaged_packages, why_changed
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.history import format_revision, new_revision, read_history, recorded_specs
+from kaa.prefix.interruption import LOCK
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.prefix_record_file import on_disk_channel
 from kaa.prefix.record_files import RecordFile
 from kaa.prefix.recorded_files import look_at
-from kaa.transaction.execute import LOCK
 from kaa.transaction.expected import expected_record
 from kaa.transaction.plan import python_of
 

@@ -23,8 +23,7 @@ from kaa.host.locks import LockHolder, file_lock
 from kaa.host.room import FULL, room_left
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.prefix.history import recorded_specs
-from kaa.prefix.interruption import JOURNAL
-from kaa.prefix.interruption import LOCK as LOCK
+from kaa.prefix.interruption import JOURNAL, LOCK
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix
 from kaa.prefix.record_files import read_record_files
 from kaa.prefix.state import check_not_frozen

@@ -27,8 +27,7 @@ from typing import Literal, TypeAlias
 
 from kaa.host.files import read_regular_file, remove_tree
 from kaa.host.syncing import open_directory, sync_descriptor, sync_file_system, sync_path
-from kaa.prefix.interruption import JOURNAL as JOURNAL
-from kaa.prefix.interruption import STAGING as STAGING
+from kaa.prefix.interruption import JOURNAL, STAGING
 from kaa.transaction.undoing import (
     STANDS,
     Entry,
