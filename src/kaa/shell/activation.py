@@ -261,7 +261,7 @@ def plan_installation(environ: Mapping[str, str], installation: Installation) ->
     """The variables that say where kaa is; those of a conda that the shell already knows are left to it."""
     words = installation.command
     steps: list[ShellAction] = [SetVariable("KAA_ROOT_PREFIX", installation.root_prefix)]
-    if len(words) == 1:
+    if len(words) == 1 and words[0] != installation.conda:
         steps.append(SetVariable("KAA_EXE", words[0]))
     executable = installation.conda or words[0]
     if environ.get("CONDA_EXE") not in (None, "", executable):

@@ -131,17 +131,16 @@ class Shell:
         warnings = tuple(f"this shell cannot hold the value of {name}; it stays as it is" for name in lost)
         return ShellText(self.dialect.render(kept), (*steps.warnings, *warnings))
 
-    def hook(self, default: str | None) -> ShellText:
-        """The text that defines the function `kaa`, and enters the environment `default` if none is active.
+    def hook(self, default: str | None, *, name: str = "kaa") -> ShellText:
+        """The text that defines the function `name`, and enters the environment `default` if none is active.
 
         A shell that inherits an active environment is brought up to date if there is a default at all.
         """
-        path = os.path.join(HOOKS, self.dialect.hook_file)  # noqa: PTH118
-        with open(path, encoding="utf-8", newline="") as stream:  # noqa: PTH123
-            source = stream.read()
+        path = hook_path(self.dialect)
         start = self._start()
         entry = self._entry(start, default)
-        text = self.dialect.hook(Hook(self.installation.command, path, source, start, entry.actions, default))
+        source = read_hook(path, name)
+        text = self.dialect.hook(Hook(self.installation.command, path, source, start, entry.actions, default, name))
         return ShellText(text, entry.warnings)
 
     # -- parts --------------------------------------------------------------------------------------------------------
@@ -176,3 +175,17 @@ class Shell:
         if default:
             return self.reactivate()
         return Steps((plan_prompt(self.environ, self.installation, self.settings),))
+
+
+def hook_path(dialect: Dialect) -> str:
+    """The hook file of a shell."""
+    return os.path.join(HOOKS, dialect.hook_file)  # noqa: PTH118
+
+
+def read_hook(path: str, name: str) -> str:
+    """The text of a hook file, for a function of that name: its own names follow, so that two may live in one shell."""
+    with open(path, encoding="utf-8", newline="") as stream:  # noqa: PTH123
+        source = stream.read()
+    if name == "kaa":
+        return source
+    return source.replace("kaa", name).replace("Kaa", name.capitalize()).replace("KAA", name.upper())

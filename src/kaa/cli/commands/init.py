@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
 import os
 import sys
+from types import ModuleType
 
 from kaa.cli.arguments import add_output, flag, ignored
 from kaa.cli.entering import Entering
@@ -35,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shells", nargs="*", metavar="SHELL", help="bash, zsh, fish, tcsh, xonsh, powershell, …")
     parser.add_argument("--all", action="store_true", help="all shells of this machine")
     parser.add_argument("--reverse", action="store_true", help="take the lines out again")
+    parser.add_argument(
+        "--conda",
+        action="store_true",
+        help="instead of that, let kaa answer to the name conda in the root prefix: bin/conda, bin/activate, …",
+    )
     flag(parser, "-d", "--dry-run", option="dry_run", help="show what would change, and stop")
     ignored(parser, "--user")
     ignored(parser, "-y", "--yes")
@@ -43,6 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan the edits, then write them and say which files changed."""
+    if arguments.conda:
+        in_condas_place: ModuleType = importlib.import_module("kaa.cli.in_condas_place")
+        code: int = in_condas_place.run(arguments)
+        return code
     edits = plan(arguments)
     if not arguments.dry_run:
         for edit in edits:

@@ -42,9 +42,9 @@ class Cmd:
         return "".join(_render(action) for action in actions)
 
     def hook(self, hook: Hook) -> str:
-        """A batch file that is the command kaa, run each time: what only a new shell needs has no place in it."""
+        """A batch file that is the command, run each time: what only a new shell needs has no place in it."""
         words = " ".join(f'"{word}"' for word in hook.command)
-        return f"@SET __KAA_COMMAND={escape(words)}\r\n" + hook.source
+        return f"@SET __{hook.name.upper()}_COMMAND={escape(words)}\r\n" + hook.source
 
 
 def _render(action: ShellAction) -> str:

@@ -1,9 +1,9 @@
 """The dialect of tcsh and csh.
 
-csh has no functions: the hook makes `kaa` an alias that sources the hook file, and the text of an activation goes
-through a temporary file, because a command substitution would lose its line ends. The prompt that the user had is kept
-in a variable of the shell while an environment is active, since csh cannot take a text out of another. Words without a
-character get lost on the way through the alias: csh has no way to hand them on.
+csh has no functions: the hook makes `kaa` (or `conda`) an alias that sources the hook file, and the text of an
+activation goes through a temporary file, because a command substitution would lose its line ends. The prompt that the
+user had is kept in a variable of the shell while an environment is active, since csh cannot take a text out of another.
+Words without a character get lost on the way through the alias: csh has no way to hand them on.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ class Csh:
 
     def hook(self, hook: Hook) -> str:
         words = " ".join(quote(word) for word in hook.command)
-        source = quote(f"source {quote(hook.path)}")
-        command = f"set __kaa_exe = ( {words} );\nalias kaa {source};\n"
+        # The file is the same for every name: the alias tells it each time which command it stands for.
+        source = f"set __kaa_exe = ( $__{hook.name}_words:q ); source {quote(hook.path)}"
+        command = f"set __{hook.name}_words = ( {words} );\nalias {hook.name} {quote(source)};\n"
         entry = self.render(hook.entry)
         if hook.default is not None and entry.count("\n") > len(hook.entry) + 1:
             # A value with a line end: it would not survive the command substitution that loads this text.
-            entry = f"source {quote(hook.path)} activate {quote(hook.default)};\n"
+            entry = f"{source} activate {quote(hook.default)};\n"
         return self.render(hook.start) + command + entry
 
 

@@ -23,6 +23,8 @@ class Hook(NamedTuple):
     """The steps into the environment that a new shell starts in, for this very shell."""
     default: str | None
     """The prefix of that environment."""
+    name: str = "kaa"
+    """What the function is called."""
 
 
 class Dialect(Protocol):

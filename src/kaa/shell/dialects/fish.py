@@ -29,7 +29,7 @@ class Fish:
 
     def hook(self, hook: Hook) -> str:
         words = " ".join(quote(word) for word in hook.command)
-        command = f"function __kaa_exe\n    {words} $argv\nend\n"
+        command = f"function __{hook.name}_exe\n    {words} $argv\nend\n"
         return self.render(hook.start) + command + hook.source + self.render(hook.entry)
 
 

@@ -55,7 +55,7 @@ class Posix:
 
     def hook(self, hook: Hook) -> str:
         words = " ".join(quote(word) for word in hook.command)
-        command = f'__kaa_exe() {{\n    {words} "$@"\n}}\n'
+        command = f'__{hook.name}_exe() {{\n    {words} "$@"\n}}\n'
         return self.render(hook.start) + command + hook.source + self.render(hook.entry)
 
 

@@ -32,7 +32,7 @@ class PowerShell:
         return "".join(_render(action) for action in actions)
 
     def hook(self, hook: Hook) -> str:
-        command = f"$global:__KaaCommand = @({', '.join(quote(word) for word in hook.command)})\n"
+        command = f"$global:__{hook.name.capitalize()}Command = @({', '.join(quote(word) for word in hook.command)})\n"
         return self.render(hook.start) + command + hook.source + self.render(hook.entry)
 
 

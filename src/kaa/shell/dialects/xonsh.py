@@ -32,7 +32,7 @@ class Xonsh:
         return "".join(_render(action) for action in actions)
 
     def hook(self, hook: Hook) -> str:
-        command = f"__kaa_command = {list(hook.command)!r}\n"
+        command = f"__{hook.name}_command = {list(hook.command)!r}\n"
         return self.render(hook.start) + command + hook.source + self.render(hook.entry)
 
 

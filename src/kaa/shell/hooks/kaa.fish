@@ -26,16 +26,16 @@ function kaa --description 'Environments and packages'
     end
 end
 
-# Show the active environment in the prompt, unless conda's own function does it already.
-if not functions -q __kaa_fish_prompt; and not functions -q __conda_add_prompt
+# Show the active environment in the prompt, unless another hook or conda's own function does it already.
+if not functions -q __prompt_without_environment; and not functions -q __conda_add_prompt
     if functions -q fish_prompt
-        functions -c fish_prompt __kaa_fish_prompt
+        functions -c fish_prompt __prompt_without_environment
     else
-        function __kaa_fish_prompt
+        function __prompt_without_environment
             echo -n (prompt_pwd)'> '
         end
     end
-    function __kaa_with_status --description 'Let the next command see this exit status'
+    function __prompt_with_status --description 'Let the next command see this exit status'
         return $argv[1]
     end
     function fish_prompt
@@ -43,7 +43,7 @@ if not functions -q __kaa_fish_prompt; and not functions -q __conda_add_prompt
         if set -q CONDA_PROMPT_MODIFIER
             printf '%s' $CONDA_PROMPT_MODIFIER
         end
-        __kaa_with_status $last
-        __kaa_fish_prompt
+        __prompt_with_status $last
+        __prompt_without_environment
     end
 end

@@ -24,11 +24,11 @@ function global:kaa {
     }
 }
 
-# Show the active environment in the prompt, unless conda's own function does it already.
-if (-not (Test-Path Function:\__KaaPromptBefore) -and -not (Test-Path Function:\CondaPromptBackup)) {
-    Copy-Item Function:\prompt Function:\global:__KaaPromptBefore
+# Show the active environment in the prompt, unless another hook or conda's own function does it already.
+if (-not (Test-Path Function:\__PromptWithoutEnvironment) -and -not (Test-Path Function:\CondaPromptBackup)) {
+    Copy-Item Function:\prompt Function:\global:__PromptWithoutEnvironment
     function global:prompt {
         if ($Env:CONDA_PROMPT_MODIFIER) { $Env:CONDA_PROMPT_MODIFIER | Write-Host -NoNewline }
-        __KaaPromptBefore
+        __PromptWithoutEnvironment
     }
 }
