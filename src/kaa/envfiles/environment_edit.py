@@ -69,7 +69,7 @@ def _edited(text: str, word: str, name: str | None, filename: str, subdir: str) 
     ]
     if same:
         first, *others = same
-        edits = [_Edit(first.start_mark.index, first.end_mark.index, _quoted_as(first, word))]
+        edits = [_Edit(first.start_mark.index, first.end_mark.index, _quoted_as(text, first, word))]
         edits += [_without(text, node) for node in others]
     else:
         edits = [_added(text, dependencies, word)]
@@ -120,8 +120,10 @@ def _name_of(text: str) -> str | None:
         return None
 
 
-def _quoted_as(node: ScalarNode, word: str) -> str:
+def _quoted_as(text: str, node: ScalarNode, word: str) -> str:
     """The word with the quotes that the old one had."""
+    if node.value == word:
+        return text[node.start_mark.index : node.end_mark.index]
     if node.style == "'":
         return "'" + word.replace("'", "''") + "'"
     if node.style == '"' and "\\" not in word and word.isprintable():
