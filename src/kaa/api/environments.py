@@ -114,7 +114,9 @@ class PackageDisallowed(KaaError):
 REPAIR_SECONDS = 2.0
 """For how long ways out of a contradiction are looked for."""
 
-KEPT_IN_ROOT = frozenset({"pkgs", "envs", "condabin", ".condarc", "condarc", "condarc.d", "conda-meta"})
+KEPT_IN_ROOT = frozenset(
+    {"pkgs", "envs", "condabin", ".condarc", "condarc", "condarc.d", "conda-meta", "temporary", "tools"}
+)
 """What may lie in a root prefix before it is an environment."""
 
 

@@ -27,6 +27,9 @@ from kaa.prefix.package_needs import iter_package_needs
 from kaa.prefix.presence import Presence, find_presence
 from kaa.prefix.registries import Registry, User, iter_environments_in, may_read, read_registries, users
 
+KINDS = ("envs", "temporary", "tools")
+"""The directories of a root prefix that hold environments."""
+
 
 class StillThere(KaaError):
     """An environment was named as gone that is there."""
@@ -182,13 +185,15 @@ def _known_environments(
 def _environment_directories(session: Session, everyone: Sequence[User]) -> Iterator[tuple[Path, User | None]]:
     """Directories of environments: this user's, those beside caches, and those of all users, with whose they are."""
     seen: set[Path] = set()
-    own = [*session.environments.directories, *(path.parent / "envs" for path in session.package_cache.directories)]
+    roots = dict.fromkeys([session.config.root_prefix, *(path.parent for path in session.package_cache.directories)])
+    own = [*session.environments.directories, *(root / name for root in roots for name in KINDS)]
     for path in own:
         if path not in seen:
             seen.add(path)
             yield path, None
     for user in everyone:
-        for path in (user.home / ".conda" / "envs", user.home / "kaa" / "envs", *_configured(user.home)):
+        own_kaa = [user.home / "kaa" / name for name in KINDS]
+        for path in (user.home / ".conda" / "envs", *own_kaa, *_configured(user.home)):
             if path not in seen:
                 seen.add(path)
                 yield path, user

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import shlex
 import time
@@ -35,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-t", "--tarballs", action="store_true", help="package archives")
     parser.add_argument("-c", "--tempfiles", nargs="*", metavar="DIR", help="what interrupted work left behind")
     parser.add_argument("-l", "--logfiles", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--temporary-environments", action="store_true", help="those of `kaa run` in which no program runs now"
+    )
     group = parser.add_argument_group("how much of it (of everything, unless kinds are named)")
     group.add_argument(
         "--older-than",
@@ -83,6 +87,8 @@ def number_of_bytes(text: str) -> int:
 def run(arguments: argparse.Namespace, session: Session) -> int:
     config = session.config
     request = request_of(arguments, session)
+    # They go first: what only they needed can then go as well.
+    removed = clean_temporary(arguments, session) if arguments.all or arguments.temporary_environments else None
     forget = tuple(Path(text) for text in arguments.forget)
     plan = plan_clean(session, request, forget=forget)
     if not config.json:
@@ -97,13 +103,35 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         if not config.json and plan.all():
             print(f"Freed {size_text(done.given_back)}.")
     if config.json:
-        print_json(clean_json(plan, request, done, logfiles=arguments.all or arguments.logfiles))
+        document = clean_json(plan, request, done, logfiles=arguments.all or arguments.logfiles)
+        print_json(document if removed is None else {**document, "temporary_environments": removed})
     return 0
+
+
+def clean_temporary(arguments: argparse.Namespace, session: Session) -> list[str]:
+    """Remove the temporary environments that nobody uses, after asking; the paths of those that go."""
+    temporary = importlib.import_module("kaa.api.temporary_environments")
+    found = temporary.find_removable(session, unused_since=arguments.older_than)
+    if not session.config.json and found:
+        rows = [
+            (
+                str(one.prefix),
+                size_text(one.size),
+                f"last used {time.strftime('%Y-%m-%d', time.localtime(one.last_used))}",
+            )
+            for one in found
+        ]
+        print("\n".join(["Temporary environments:", *table(rows, indent="  "), ""]))
+    if session.config.dry_run or not found:
+        return [str(one.prefix) for one in found]
+    confirm(session.config)
+    return [str(path) for path in temporary.remove_temporary(session, found)]
 
 
 def request_of(arguments: argparse.Namespace, session: Session) -> CleanRequest:
     """What the arguments ask for; raises ArgumentsMissing."""
     named = arguments.index_cache or arguments.packages or arguments.tarballs or arguments.tempfiles is not None
+    named = named or arguments.temporary_environments
     limited = arguments.older_than is not None or arguments.max_size is not None
     everything = arguments.all or (limited and not named)
     if not everything and not named and not arguments.logfiles and not arguments.forget:
