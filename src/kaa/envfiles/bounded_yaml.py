@@ -56,6 +56,8 @@ def _composer() -> Any:
 
         def __init__(self, loader: Any = None) -> None:
             super().__init__(loader)
+            # YAML 1.2 lets a name be used again, and a warning on standard error is of no use to anybody.
+            self.warn_double_anchors = False
             self.values = 0
             self.levels = 0
             self.sizes: dict[str, int] = {}

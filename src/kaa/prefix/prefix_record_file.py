@@ -117,7 +117,7 @@ def on_disk_channel(record: RepoDataRecord) -> str:
 def _unknown_keys(previous: bytes) -> dict[str, Any]:
     try:
         content = msgspec.json.decode(previous)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     if not isinstance(content, dict):
         return {}
