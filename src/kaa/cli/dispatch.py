@@ -11,7 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 from kaa import __version__
+from kaa.cli.main import program_name
 from kaa.cli.output import report_crash, report_error, report_interrupt
+from kaa.cli.program import as_called
 from kaa.cli.table import COMMANDS, GROUPS, Command, find_command
 from kaa.errors import KaaError
 
@@ -33,7 +35,7 @@ def dispatch(words: Sequence[str]) -> int:
         # argparse has printed its message, or the help, already.
         return error.code if isinstance(error.code, int) else 1
     except Usage as error:
-        print(f"kaa: {error}", file=sys.stderr)
+        print(as_called(f"{program_name()}: {error}"), file=sys.stderr)
         return 2
     except KaaError as error:
         report_error(error, as_json=invocation.wants_json(), words=words)
@@ -59,7 +61,7 @@ class Invocation:
         """Find the command, parse the rest, and run it."""
         leading, rest = split_leading(self._words)
         if not rest or rest[0] in ("-h", "--help", "help"):
-            print(overview())
+            print(as_called(overview()))
             return 0
         command = find_command(rest[0])
         if command is None:
@@ -110,10 +112,17 @@ def parse(command: Command, module: ModuleType, words: Sequence[str]) -> argpars
     return parser.parse_intermixed_args(words)
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose texts say what to type under the name by which kaa was called."""
+
+    def format_help(self) -> str:
+        return as_called(super().format_help())
+
+
 def make_parser(command: Command, module: ModuleType) -> argparse.ArgumentParser:
     """The parser of one command."""
-    parser = argparse.ArgumentParser(
-        prog=f"kaa {command.name}",
+    parser = Parser(
+        prog=f"{program_name()} {command.name}",
         description=getattr(module, "HELP", command.help),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -157,8 +166,10 @@ def overview() -> str:
 
 
 def run_external(word: str, words: Sequence[str]) -> int:
-    """Run the program `kaa-<word>` if there is one on PATH; else say what comes near."""
-    program = find_program(f"kaa-{word}", os.environ.get("PATH", ""))
+    """Run the program `kaa-<word>` (or `conda-<word>`, called conda) on PATH; else say what comes near."""
+    path = os.environ.get("PATH", "")
+    names = dict.fromkeys((program_name(), "kaa"))
+    program = next(filter(None, (find_program(f"{name}-{word}", path) for name in names)), None)
     if program is None:
         raise Usage(unknown_command(word))
     sys.stdout.flush()

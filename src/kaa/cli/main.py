@@ -47,9 +47,14 @@ def run(words: list[str]) -> int:
 
 def version_line(program: str) -> str:
     """`kaa 1.2`; whoever calls the program `conda` reads one of conda's versions there."""
-    name = program.replace("\\", "/").rpartition("/")[2].removesuffix(".exe")
-    if name == "conda":
+    if program_name(program) == "conda":
         return f"conda {CONDA_VERSION}"
     from kaa import __version__  # noqa: PLC0415 - a constant of the package
 
     return f"kaa {__version__}"
+
+
+def program_name(argv0: str | None = None) -> str:
+    """`conda` where the program was called so, else `kaa`; by default that of this process."""
+    name = (sys.argv[0] if argv0 is None else argv0).replace("\\", "/").rpartition("/")[2].removesuffix(".exe")
+    return "conda" if name == "conda" else "kaa"

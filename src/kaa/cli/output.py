@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, TextIO
 
+from kaa.cli.program import as_called
 from kaa.errors import KaaError
 
 LONGEST_LINE = 2000
@@ -84,16 +85,16 @@ def error_json(error: KaaError, words: Sequence[str] = ()) -> dict[str, object]:
     name = error.conda_name
     document: dict[str, object] = {
         "caused_by": str(error.__cause__) if error.__cause__ is not None else "None",
-        "error": f"{name}: {error.message}",
+        "error": f"{name}: {as_called(error.message)}",
         "exception_name": name,
         "exception_type": f"<class 'conda.exceptions.{name}'>",
-        "message": error.message,
+        "message": as_called(error.message),
     }
     for key, value in error.fields().items():
         document.setdefault(key, value)
     summary, _, cause = error.message.partition("\n")
     if error.hints or cause:
-        document["guidance"] = {"summary": summary, "cause": cause, "hints": list(error.hints)}
+        document["guidance"] = {"summary": summary, "cause": cause, "hints": [as_called(hint) for hint in error.hints]}
     commands = commands_of(error, words)
     if commands:
         repairs = [_plain(repair) for repair in getattr(error, "repairs", ())]
@@ -109,7 +110,7 @@ def report_error(error: KaaError, *, as_json: bool, words: Sequence[str] = ()) -
     if as_json:
         print_json(error_json(error, words), sys.stdout if error.exit_code else sys.stderr)
     else:
-        lines = [_shortened(line) for line in error_text(error, words).split("\n")]
+        lines = [_shortened(line) for line in as_called(error_text(error, words)).split("\n")]
         print("", *lines, "", sep="\n", file=sys.stderr)
 
 

@@ -80,7 +80,7 @@ COMMANDS: tuple[Command, ...] = (
         "shell", _MODULES + "shell", "Print what a shell runs to enter or leave an environment.", SHELLS, light=True
     ),
     Command("channel", _MODULES + "channel", "Make and serve channels.", CHANNELS),
-    Command("package", _MODULES + "package", "Make packages.", CHANNELS),
+    Command("package", _MODULES + "package", "Make packages, and tell which of them brought a file.", CHANNELS),
     Command("info", _MODULES + "info", "Tell about this installation and machine.", SETTINGS),
     Command("doctor", _MODULES + "doctor", "Look at this installation as a whole.", SETTINGS, ("check",), light=True),
     Command("config", _MODULES + "config", "Show and change settings.", SETTINGS, light=True),
@@ -97,8 +97,14 @@ COMMANDS: tuple[Command, ...] = (
 )
 
 
+SHELL_FORM = "shell."
+"""How the word begins that names a shell, as in `conda shell.posix activate`."""
+
+
 def find_command(word: str) -> Command | None:
     """The command of that name or alias."""
+    if word.startswith(SHELL_FORM):
+        return Command(word, _MODULES + "shell_form", "Print what a shell evaluates.", SHELLS, light=True, hidden=True)
     for command in COMMANDS:
         if word == command.name or word in command.aliases:
             return command

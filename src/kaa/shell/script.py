@@ -137,7 +137,7 @@ class Shell:
         A shell that inherits an active environment is brought up to date if there is a default at all.
         """
         path = hook_path(self.dialect)
-        start = self._start()
+        start = self._start(name)
         entry = self._entry(start, default)
         source = read_hook(path, name)
         text = self.dialect.hook(Hook(self.installation.command, path, source, start, entry.actions, default, name))
@@ -158,9 +158,10 @@ class Shell:
             gate=self.gate,
         )
 
-    def _start(self) -> tuple[ShellAction, ...]:
-        """The steps that a shell takes which is new to kaa."""
-        steps = plan_installation(self.environ, self.installation)
+    def _start(self, name: str) -> tuple[ShellAction, ...]:
+        """The steps that a shell takes which is new to kaa; who defines conda says where it is."""
+        environ = {} if name == "conda" else self.environ
+        steps = plan_installation(environ, self.installation)
         if "CONDA_SHLVL" in self.environ:
             return steps
         path, separator = self.environ.get("PATH", ""), ";" if self.installation.windows else ":"

@@ -6,6 +6,7 @@ import argparse
 import os
 
 from kaa.cli.arguments import add_output
+from kaa.cli.main import program_name
 from kaa.errors import KaaError
 
 HELP = """Enter an environment: its programs come first on PATH, its variables are set.
@@ -27,8 +28,8 @@ class HookMissing(KaaError):
             "pwsh": "kaa shell hook powershell | Out-String | Invoke-Expression",
         }.get(shell, f'eval "$(kaa shell hook {shell or "posix"})"')
         super().__init__(
-            f"Run 'kaa init' before 'kaa {verb}': this shell has no function kaa yet, and a program cannot change the "
-            "shell that runs it.",
+            f"Run 'kaa init' before 'kaa {verb}': this shell has no function {program_name()} yet, and a program "
+            "cannot change the shell that runs it.",
             hints=(
                 f"kaa init {shell}".rstrip() + ", then open a new shell",
                 f"for this shell alone: {by_hand}",

@@ -27,6 +27,7 @@ from kaa.cli.arguments import (
 )
 from kaa.cli.changing import Request, change_options, perform, print_result, read_request
 from kaa.cli.configuring import ArgumentsMissing, new_target
+from kaa.cli.main import program_name
 from kaa.cli.prompt import confirm
 from kaa.envfiles.lock import is_lock_name
 from kaa.models.match_spec import MatchSpec
@@ -101,7 +102,8 @@ def how_to_enter(session: Session, prefix: Path) -> str:
     """What to type next, with the name of the environment or its quoted path."""
     name = session.environments.name_of(prefix)
     word, flag = (shlex.quote(name), "-p") if name == str(prefix) else (name, "-n")
-    return f"\nTo enter it:            kaa activate {word}\nTo run something in it: kaa run {flag} {word} PROGRAM\n"
+    kaa = program_name()
+    return f"\nTo enter it:            {kaa} activate {word}\nTo run something in it: {kaa} run {flag} {word} PROGRAM\n"
 
 
 def with_default_packages(request: Request, defaults: Sequence[str]) -> Request:

@@ -8,9 +8,10 @@ import sys
 
 from kaa.cli.arguments import add_output
 from kaa.cli.entering import Entering, tell
+from kaa.cli.main import program_name
 from kaa.errors import KaaError
 from kaa.shell.dialects.table import MODULES, get_dialect
-from kaa.shell.script import ShellText
+from kaa.shell.script import Shell, ShellText, Steps
 
 HELP = """Print what a shell evaluates to enter or leave an environment.
 
@@ -43,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("verb", choices=VERBS, help="what to print the text for")
     parser.add_argument("shell", metavar="SHELL", help=f"one of {', '.join(MODULES)}")
     parser.add_argument("environment", nargs="?", metavar="ENV", help="name or path of the environment (activate)")
+    add_stacking(parser)
+    add_output(parser)
+
+
+def add_stacking(parser: argparse.ArgumentParser) -> None:
+    """--stack and --no-stack."""
     stack = parser.add_mutually_exclusive_group()
     stack.add_argument(
         "--stack", dest="stack", action="store_const", const=True, help="keep the active environment beneath"
@@ -50,7 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stack.add_argument(
         "--no-stack", dest="stack", action="store_const", const=False, help="switch, whatever auto_stack says"
     )
-    add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -61,15 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
     verb, word = arguments.verb, arguments.environment
     if verb != "activate" and word is not None:
         raise SuperfluousEnvironment(verb, word)
-    if verb == "activate":
-        prefix = entering.find(entering.config.default_activation_env if word is None else word)
-        made = shell.text_of(shell.activate(prefix, stack=arguments.stack))
-    elif verb == "deactivate":
-        made = shell.text_of(shell.deactivate())
-    elif verb == "reactivate":
-        made = shell.text_of(shell.reactivate())
+    if verb == "hook":
+        made = hook_text(entering, arguments.shell)
     else:
-        made = _hook(entering, arguments.shell)
+        made = shell.text_of(steps_for(entering, shell, verb, word, arguments.stack))
     tell(made.warnings)
     sys.stdout.flush()
     sys.stdout.buffer.write(os.fsencode(made.text))
@@ -77,7 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _hook(entering: Entering, name: str) -> ShellText:
+def steps_for(entering: Entering, shell: Shell, verb: str, word: str | None, stack: bool | None) -> Steps:
+    """The steps to activate the environment that a word means, to deactivate or to reactivate the active one."""
+    if verb == "activate":
+        prefix = entering.find(entering.config.default_activation_env if word is None else word)
+        return shell.activate(prefix, stack=stack)
+    return shell.deactivate() if verb == "deactivate" else shell.reactivate()
+
+
+def hook_text(entering: Entering, name: str) -> ShellText:
     """The hook; a default environment that is not there must not cost the shell its function."""
     shell = entering.shell(get_dialect(name))
     try:
@@ -85,4 +94,4 @@ def _hook(entering: Entering, name: str) -> ShellText:
     except KaaError as error:
         tell((f"no environment is active: {error.message}",))
         default = None
-    return shell.hook(default)
+    return shell.hook(default, name=program_name())
