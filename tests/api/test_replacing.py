@@ -114,7 +114,7 @@ class KillAt:
 
 def test_replacing_killed_at_any_step(home: Home) -> None:
     outcomes = []
-    for number in range(1, 60):
+    for number in range(1, 60, 2):
         home.make()
         before = tree(home.prefix)
         if in_child(lambda number=number: home.replace(KillAt(number))) == 0:  # type: ignore[misc]
@@ -131,7 +131,7 @@ def test_replacing_killed_at_any_step(home: Home) -> None:
         assert home.registered
         home.check_nothing_is_stale()
         home.remove()
-    assert outcomes.count("old") > 10
+    assert outcomes.count("old") > 5
     # Once it is the new one, it stays that.
     assert outcomes == sorted(outcomes, reverse=True)
     assert outcomes[-1] == "new"

@@ -285,3 +285,16 @@ def check_intact(world: World, packages: list[Package]) -> None:
                 assert str(present.readlink()) == entry.target
             else:
                 assert present.read_bytes() == entry.content
+
+
+def test_the_second_file_that_loses_a_place_is_kept_beside_the_first(world: World) -> None:
+    world.install()
+    kept = world.prefix / "__clobbers__/__unowned__/share"
+    kept.mkdir(parents=True)
+    (kept / "x").write_text("lost its place long ago")
+    (world.prefix / "share").mkdir(exist_ok=True)
+    (world.prefix / "share/x").write_text("of the user")
+    world.install(Package("x", files={"share/x": "of the package"}))
+    assert world.text("share/x") == "of the package"
+    assert (kept / "x").read_text() == "lost its place long ago"
+    assert (kept / "x.1").read_text() == "of the user"

@@ -274,6 +274,43 @@ def test_a_disk_that_fills_up_meanwhile(world: World, tiny_disk: Path) -> None:
     assert tree(prefix) == before
 
 
+def test_undoing_needs_no_space(world: World, tiny_disk: Path) -> None:
+    """The disk is full from some step on, whichever, and while everything is undone."""
+    prefix, filler = tiny_disk / "env", tiny_disk / "filler"
+    old = Package("tool", files={f"share/old/{n}": f"old {n}" for n in range(6)} | {"etc/tool/conf": "old"})
+    new = Package("tool", "2.0", files={f"share/new/{n}": f"new {n}" for n in range(6)} | {"etc/tool": "new"})
+    world.install(old, prefix=prefix)
+    before = tree(prefix)
+    transaction = world.plan(new, prefix=prefix)
+    refused = 0
+    for number in range(1, 60):
+        left = number
+
+        def fill(step: str) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                fill_up(filler)
+
+        try:
+            world.perform(transaction, checkpoint=fill)
+        except NotEnoughSpace:
+            refused += 1
+            assert tree(prefix) == before, number
+            filler.unlink()
+            continue
+        # What is left to do needs no space, either.
+        assert (prefix / "share/new/5").read_text() == "new 5"
+        break
+    assert refused > 10
+
+
+def fill_up(filler: Path) -> None:
+    with filler.open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space"):
+        while True:
+            stream.write(b"x" * 512)
+
+
 def test_a_directory_without_write_permission(world: World) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write everywhere")

@@ -1,10 +1,12 @@
 """Performing a transaction: the only thing that changes an environment.
 
-1. Prepare: everything is decided and checked, nothing is changed (`prepare`).
+1. Prepare: everything is decided and checked, nothing is changed (`prepare`, `limits`).
 2. The journal begins; files with a replaced prefix are written to the staging directory.
-3. Scripts before unlinking; old files are moved aside; scripts before linking; new files are linked, dependencies
-   first; scripts after linking; bytecode; the records; the history.
-4. Commit: what was moved aside is dropped, empty directories are removed, the environment is registered.
+3. Scripts before unlinking; what goes is announced and moved aside; what comes is announced; scripts before linking;
+   new files are linked, dependencies first; scripts after linking; bytecode; files beside packages; the records; the
+   history and the generation.
+4. Everything is on the disk; commit; the environment is registered; what was moved aside is dropped, and empty
+   directories.
 
 An error or an interrupt before the fourth step undoes the journal, and the environment is what it was.
 """

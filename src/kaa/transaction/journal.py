@@ -41,6 +41,8 @@ from kaa.transaction.undoing import (
 Move: TypeAlias = tuple[str, str]
 Replacement: TypeAlias = tuple[str, str | None]
 """A path and where what stood there is set aside; None: nothing did."""
+STAYS = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY, errno.EACCES, errno.EPERM}
+"""Why a directory that lost its files is not removed after all; any other error is one of the disk."""
 Outcome: TypeAlias = Literal["nothing", "finished", "taken back"]
 """What became of an interrupted change; "nothing": there was none."""
 
@@ -247,8 +249,11 @@ class Journal:
         """Drop what was set aside, and the journal itself."""
         remove_tree(self.staging)
         for path in self._emptied:
-            with contextlib.suppress(OSError):
+            try:
                 os.rmdir(self._root + path)
+            except OSError as error:
+                if error.errno not in STAYS:
+                    raise
         self._remove_journal()
 
     @property

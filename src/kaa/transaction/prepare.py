@@ -296,8 +296,18 @@ def _look_at_targets(
                 raise UnsafePath(name, present, "is taken by another file, which lies out of the environment")
             else:
                 conflicts.append(Conflict(present, name, None))
-                prepared.unowned.append((present, aside_path(UNOWNED, present)))
+                prepared.unowned.append((present, _free_aside(disk, present)))
     _report_conflicts(conflicts, options, reporter)
+
+
+def _free_aside(disk: DiskView, path: str) -> str:
+    """Where a file is kept that loses its place: beside one that had lost the same place before."""
+    aside = free = aside_path(UNOWNED, path)
+    number = 0
+    while disk.find(free) is not None:
+        number += 1
+        free = f"{aside}.{number}"
+    return free
 
 
 def _emptied(disk: DiskView, path: str, name: str) -> list[str]:
