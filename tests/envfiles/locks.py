@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from hypothesis import strategies as st
 
 from kaa.envfiles.lock import Lock, LockedDistribution, LockedEnvironment, LockedPlatform
@@ -10,7 +12,6 @@ from kaa.models.record import RepoDataRecord
 CHANNELS = ("https://conda.anaconda.org/conda-forge", "https://example.org/t-1/tools", "file:///srv/my%20channel")
 NAMES = st.sampled_from(["python", "zlib", "libfoo-bar", "_x", "r-base"])
 VERSIONS = st.sampled_from(["1.10", "2.28.0", "1!2", "2024a", "1.0.post1", "1e3"])
-HASHES = st.text("0123456789abcdef", min_size=64, max_size=64)
 DEPENDENCIES = st.lists(
     st.sampled_from(["libz >=1.2,<2", "tzdata", "python_abi 3.12.* *_cp312", "y", "python >=3.7"]), unique=True
 ).map(tuple)
@@ -24,6 +25,7 @@ def records(draw: st.DrawFn, subdir: str) -> RepoDataRecord:
     depends = draw(DEPENDENCIES)
     noarch = ("python" if "python >=3.7" in depends else "generic") if subdir == "noarch" else None
     file_name = f"{name}-{version}-{build}{draw(st.sampled_from(['.conda', '.tar.bz2']))}"
+    url = f"{channel}/{subdir}/{file_name.replace('!', '%21')}"
     return RepoDataRecord(
         name=name,
         version=version,
@@ -33,9 +35,10 @@ def records(draw: st.DrawFn, subdir: str) -> RepoDataRecord:
         noarch=noarch,
         channel=channel,
         fn=file_name,
-        url=f"{channel}/{subdir}/{file_name.replace('!', '%21')}",
-        sha256=draw(HASHES),
-        md5=draw(HASHES)[:32],
+        url=url,
+        # Other files have other bytes.
+        sha256=hashlib.sha256(url.encode()).hexdigest(),
+        md5=hashlib.md5(url.encode(), usedforsecurity=False).hexdigest(),
         size=draw(st.none() | st.integers(1, 10**9)),
         depends=depends,
         constrains=draw(st.sampled_from([(), ("a <2",)])),
@@ -49,12 +52,15 @@ def records(draw: st.DrawFn, subdir: str) -> RepoDataRecord:
 
 @st.composite
 def distributions(draw: st.DrawFn) -> LockedDistribution:
-    name, version = draw(st.sampled_from(["requests", "numpy"])), draw(VERSIONS)
+    name, version = (
+        draw(st.sampled_from(["requests", "numpy"])),
+        draw(st.sampled_from(["1.10", "2.28.0", "1!2", "1.0.post1"])),
+    )
     return LockedDistribution(
         name=name,
         version=version,
         url=f"https://files.example/{name}-{version.replace('!', '%21')}-py3-none-any.whl",
-        sha256=draw(HASHES),
+        sha256=hashlib.sha256(f"{name} {version}".encode()).hexdigest(),
         requires_dist=draw(st.sampled_from([(), ("urllib3 >=1", "idna")])),
         requires_python=draw(st.sampled_from([None, ">=3.7"])),
     )

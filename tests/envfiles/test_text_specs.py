@@ -102,7 +102,9 @@ def test_a_hash_without_a_package() -> None:
         parse_text_specs(f"@EXPLICIT\n$NOTHING#{MD5}\n", expand=lambda text: "")
 
 
-LOCATIONS = st.from_regex(r"(https://host/|/|\./|\.\./)[a-z0-9./%+~=!_-]{0,20}/tool-1-0\.(conda|tar\.bz2)", fullmatch=True)
+LOCATIONS = st.from_regex(
+    r"(https://host/|/|\./|\.\./)[a-z0-9./%+~=!_-]{0,20}/tool-1-0\.(conda|tar\.bz2)", fullmatch=True
+)
 HASHES = st.sampled_from([(None, None), (MD5, None), (None, SHA256)])
 
 

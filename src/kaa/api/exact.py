@@ -14,7 +14,7 @@ from kaa.transaction.plan import Transaction, plan_transaction
 def plan_exactly(
     prefix: Path, subdir: str, records: Sequence[RepoDataRecord], requested: Mapping[str, str], *, command: str = ""
 ) -> Transaction:
-    """The way to exactly `records`; `requested` are the specs by name, and the only ones, that count as asked for then."""
+    """The way to exactly `records`; `requested` are the only specs, by name, that count as asked for then."""
     environment = Prefix(prefix)
     current = environment.records() if environment.is_environment() else ()
     wanted = {record.name for record in records}

@@ -136,7 +136,7 @@ def plan_locked(
     settle(session, prefix)
     if not Prefix(prefix).is_environment():
         check_free(prefix)
-    records = find_records(session, locked.records)
+    records = find_records(session, locked.records, locked.folder)
     if keep_others:
         return plan_explicit(session, prefix, records, options)
     requested = requests_of(locked.environment, records)
@@ -193,12 +193,13 @@ def _met(text: str, there: Mapping[str, PackageRecord], *, when_absent: bool) ->
     return when_absent if found is None else spec.matches(found)
 
 
-def find_records(session: Session, records: Sequence[RepoDataRecord]) -> tuple[RepoDataRecord, ...]:
+def find_records(session: Session, records: Sequence[RepoDataRecord], folder: Path) -> tuple[RepoDataRecord, ...]:
     """The records with the addresses at which their bytes are: in the cache, in a configured channel, as hinted.
 
-    Records of which the lock tells only a part are completed from there. Raises MissingFromLock.
+    Paths start at `folder`, where the lock is. Records of which the lock tells only a part are completed from there.
+    Raises MissingFromLock.
     """
-    records = [_without_credentials(session, record) for record in records]
+    records = [_without_credentials(session, record, folder) for record in records]
     cache = session.package_cache
     absent = [one for one in records if cache.find(one) is None and cache.find_archive(one) is None]
     offered = _offered(session, absent) if absent else {}
@@ -212,12 +213,16 @@ def _digest(record: RepoDataRecord) -> str:
     return record.sha256 or record.md5 or ""
 
 
-def _without_credentials(session: Session, record: RepoDataRecord) -> RepoDataRecord:
+def _without_credentials(session: Session, record: RepoDataRecord, folder: Path) -> RepoDataRecord:
     """A record whose address has the variables of this environment, and credentials where they belong: in the client.
 
     conda-lock writes `$TOKEN` where a channel needs one.
     """
-    url = session.credentials.add_url(expand_text(record.url, session.environ)) if record.url else ""
+    url = record.url
+    if url and "://" not in url:
+        url = (session.cwd / folder / url).resolve().as_uri()
+    elif url:
+        url = session.credentials.add_url(expand_text(url, session.environ))
     return record if url == record.url else replace(record, url=url, channel=split_package_url(url)[0])
 
 

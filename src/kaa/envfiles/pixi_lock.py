@@ -18,7 +18,7 @@ from kaa.envfiles.lock import InvalidLock, Lock, LockedDistribution, LockedEnvir
 from kaa.envfiles.yaml_text import parse_yaml, scalar
 from kaa.errors import KaaError
 from kaa.models.artifact import parse_file_name
-from kaa.models.channel import split_package_url
+from kaa.models.channel import path_to_url, split_package_url
 from kaa.models.record import RepoDataRecord
 
 Version: TypeAlias = Literal[6, 7]
@@ -131,7 +131,7 @@ class _Reader:
             raise self._error(where, str(error)) from error
 
     def _record(self, package: Mapping[str, Any], where: str) -> RepoDataRecord:
-        location = str(package["conda"])
+        location = _address(str(package["conda"]))
         known = {key: value for key, value in package.items() if key in (*_FIELDS, *_DERIVED)}
         return msgspec.convert({**self._derived(location, where), **known}, RepoDataRecord, strict=False)
 
@@ -167,6 +167,11 @@ class _Reader:
         return packages[location]
 
 
+def _address(location: str) -> str:
+    """An absolute path as an address; relative ones, which start at the lock, are for whoever knows where that is."""
+    return path_to_url(location, "/", "/") if location.startswith("/") else location
+
+
 def _told_by_address(url: str) -> dict[str, Any]:
     """What an address tells of a package."""
     channel, subdir, file_name = split_package_url(url)
@@ -196,10 +201,10 @@ def _completed(record: RepoDataRecord) -> RepoDataRecord:
 
 
 def _noarch_of(record: RepoDataRecord) -> str | None:
+    """The kind of noarch that is left out: what the build string says, by the rule of the programs that write these."""
     if record.subdir != "noarch":
         return None
-    needs_python = any(re.match(r"python(?![\w.-])", text) for text in record.depends)
-    return "python" if needs_python else "generic"
+    return "python" if "py" in record.build else "generic"
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -260,10 +265,13 @@ def _record_lines(record: RepoDataRecord) -> Iterator[str]:
     told = _told_by_address(record.url)
     told["noarch"] = _noarch_of(record)
     told["channel"] = told["channel"].rstrip("/")
+    if not record.url.startswith(("https:", "http:")) or "%" in record.url:
+        # Other readers take the one for a path, which tells them little, and do not resolve the signs in the other.
+        told = {"channel": told["channel"]}
     fields = msgspec.to_builtins(record)
     for key in _DERIVED:
         value = fields.get(key, 0 if key == "build_number" else None)
-        if value is not None and value != told[key]:
+        if value is not None and value != told.get(key):
             yield f"  {key}: {scalar(str(value))}" if isinstance(value, str) else f"  {key}: {value}"
     for key in _FIELDS:
         yield from _field_lines(key, fields.get(key))
@@ -271,6 +279,8 @@ def _record_lines(record: RepoDataRecord) -> Iterator[str]:
 
 def _field_lines(key: str, value: object) -> Iterator[str]:
     """A field of a record; empty ones are left out, but an empty list of purls says something."""
+    if key == "track_features" and isinstance(value, str):
+        value = value.split()
     if isinstance(value, str) and value:
         yield f"  {key}: {scalar(value)}"
     elif isinstance(value, int):
