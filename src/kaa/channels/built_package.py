@@ -39,7 +39,10 @@ class BuiltPackage:
         """Write the package below its subdir in the folder of a channel, and answer its path."""
         folder = channel / self.index.subdir
         folder.mkdir(parents=True, exist_ok=True)
-        target = folder / f"{self.index.dist}.conda"
+        return self.write_file(folder / f"{self.index.dist}.conda", level=level)
+
+    def write_file(self, target: Path, *, level: int | None = None) -> Path:
+        """Write the package to this path, and answer it."""
         # Readers of other programs insist on some keys even where the value is the usual one.
         index = {"build_number": 0, "depends": [], **msgspec.to_builtins(self.index)}
         documents: dict[str, object] = {

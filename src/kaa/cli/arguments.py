@@ -252,8 +252,14 @@ def add_linking(parser: argparse.ArgumentParser) -> None:
     ignored(group, "--shortcuts-only", nargs=None)
     flag(group, "--show-channel-urls", option="show_channel_urls", help=argparse.SUPPRESS)
     flag(group, "--no-show-channel-urls", option="show_channel_urls", value=False, help=argparse.SUPPRESS)
-    for name in ("--force-pscheck", "--dev", "--unknown", "--mkdir"):
-        ignored(group, name)
+    add_old_flags(group)
+
+
+def add_old_flags(parser: argparse._ActionsContainer) -> None:
+    """What old scripts give, and what means nothing any more."""
+    for name in ("--force-pscheck", "--dev", "--unknown"):
+        ignored(parser, name)
+    ignored(parser, "-m", "--mkdir")
 
 
 def add_frozen(parser: argparse.ArgumentParser) -> None:
@@ -278,6 +284,12 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="read specs, or URLs after a line @EXPLICIT, from a file; may be repeated",
     )
+    add_file_format(parser)
+
+
+def add_file_format(parser: argparse._ActionsContainer) -> None:
+    """conda's word for which kind of file it is; kaa goes by its name and content."""
+    ignored(parser, "--format", "--environment-specifier", "--env-spec", nargs=None)
 
 
 def add_specs(parser: argparse.ArgumentParser, help: str) -> None:

@@ -8,6 +8,7 @@ from kaa.api.session import Session
 from kaa.cli import env_files, env_variables, exporting
 from kaa.cli.arguments import (
     add_channels,
+    add_file_format,
     add_frozen,
     add_linking,
     add_network,
@@ -31,12 +32,13 @@ FILE = "environment.yml"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
     listing = words.add_parser("list", help="list the environments", allow_abbrev=False)
-    ignored(listing, "--size")
+    listing.add_argument("--size", action="store_true", help="how much room each environment takes")
     add_output(listing)
     listing.set_defaults(perform=list_all)
 
     creating = words.add_parser("create", help="make an environment from a file", allow_abbrev=False)
     creating.add_argument("-f", "--file", default=None, metavar="FILE", help=f"the file (default: {FILE})")
+    add_file_format(creating)
     creating.add_argument("--force", action="store_true", help="replace an environment that is there already")
     creating.add_argument("--no-default-packages", action="store_true", help="leave create_default_packages out")
     ignored(creating, "--prune")
@@ -92,9 +94,9 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
 def list_all(arguments: argparse.Namespace, session: Session) -> int:
     """`kaa env list`."""
     if session.config.json:
-        print_json(list_json(session))
+        print_json(list_json(session, sizes=arguments.size))
     else:
-        print("\n".join(environment_lines(session)))
+        print("\n".join(environment_lines(session, sizes=arguments.size)))
     return 0
 
 

@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unsafe-channels", action="store_true", help="list the channels")
     parser.add_argument("-a", "--all", action="store_true", help="show everything")
     flag(parser, "--offline", option="offline", help="open no connection")
-    ignored(parser, "--size")
+    parser.add_argument("--size", action="store_true", help="with --envs or --json: how much room environments take")
+    ignored(parser, "-l", "--license")
     add_output(parser)
 
 
@@ -53,18 +54,18 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         print_json({"channels": channels}) if as_json else print("\n".join(channels))
         return 0
     if as_json:
-        print_json(info_json(session, installation))
+        print_json(info_json(session, installation, sizes=arguments.size))
         return 0
     if not arguments.envs or arguments.all:
         print("\n".join(info_lines(session, installation)))
     if arguments.envs or arguments.all:
-        print("\n".join(environment_lines(session)))
+        print("\n".join(environment_lines(session, sizes=arguments.size)))
     if arguments.system or arguments.all:
         print("\n".join(f"{name}={value}" for name, value in shown_variables(session.environ).items()))
     return 0
 
 
-def info_json(session: Session, installation: Installation) -> dict[str, object]:
+def info_json(session: Session, installation: Installation, *, sizes: bool = False) -> dict[str, object]:
     """Everything, under conda's keys. The text `conda_prefix` stands on exactly one line: clients search for it."""
     environments = list_environments(session)
     environ = session.environ
@@ -97,7 +98,7 @@ def info_json(session: Session, installation: Installation) -> dict[str, object]
         "verify_cache": session.config.verify_cache,
         "envs_dirs": [str(path) for path in installation.environment_directories],
         "envs": environment_paths(session, environments),
-        "envs_details": environment_details(environments),
+        "envs_details": environment_details(environments, sizes=sizes),
         "channels": [redact(url) for url in installation.channel_urls],
         "offline": installation.offline,
         "virtual_pkgs": [[package.name, package.version, package.build] for package in installation.virtual_packages],

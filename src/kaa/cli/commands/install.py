@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 
 from kaa.api.environments import NothingRequested, is_satisfied, plan_explicit, plan_install, plan_update
 from kaa.api.explicit import fetch_explicit
@@ -39,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_update_mode(parser)
     add_linking(parser)
     parser.add_argument("--force-reinstall", action="store_true", help="link the named packages again in any case")
+    parser.add_argument(
+        "--revision",
+        type=revision_number,
+        metavar="NUMBER",
+        help="make the environment again what it was in that revision (`kaa list --revisions` shows them)",
+    )
     add_frozen(parser)
     add_prompts(parser)
     add_network(parser)
@@ -48,8 +55,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ignored(parser, "--no-default-packages")
 
 
+def revision_number(text: str) -> int:
+    """The number of a revision."""
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not the number of a revision")
+
+
 def run(arguments: argparse.Namespace, session: Session) -> int:
     prefix = existing_target(arguments, session.config, session.environ)
+    if arguments.revision is not None:
+        gone: int = importlib.import_module("kaa.cli.going_to_revision").go_to_revision(arguments, session, prefix)
+        return gone
     request = read_request(session, arguments.specs, arguments.files)
     options = change_options(arguments)
     check_changeable(session, prefix)

@@ -5,26 +5,20 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Sequence
-
-import msgspec
 
 from kaa.api.listing import EnvironmentContent, read_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import add_output, add_target, flag, ignored
 from kaa.cli.configuring import ArgumentsMissing, existing_target
 from kaa.cli.explicit_lists import created_by, explicit_list
+from kaa.cli.listing import PYPI_BUILD, USUAL_FIELDS, Row, parse_fields, row_json, table_lines
 from kaa.cli.output import print_json
-from kaa.cli.records import ChannelNames, channel_names, list_json
+from kaa.cli.records import channel_names
 from kaa.cli.revisions import revisions_json, revisions_text
 from kaa.envfiles.text_specs import header
 from kaa.errors import KaaError
-from kaa.models.prefix_record import PrefixRecord
 
 HELP = "Show the packages of an environment."
-
-PYPI = "pypi"
-PYPI_BUILD = "pypi_0"
 
 
 class NoSuchPackages(KaaError):
@@ -67,14 +61,6 @@ class InvalidPattern(KaaError):
         self.pattern = pattern
 
 
-class Row(msgspec.Struct, frozen=True):
-    """A line of the list; `record` is None for what pip installed."""
-
-    name: str
-    version: str
-    record: PrefixRecord | None
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pattern", nargs="?", metavar="REGEX", help="only packages with names that match")
     parser.add_argument("-f", "--full-name", action="store_true", help="the pattern is a whole name")
@@ -90,16 +76,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--reverse", action="store_true", help="in the opposite order")
     flag(form, "--show-channel-urls", option="show_channel_urls", help="show the channel of every package")
     flag(form, "--no-show-channel-urls", option="show_channel_urls", value=False, help=argparse.SUPPRESS)
+    form.add_argument("--fields", metavar="A,B", help="these columns, as in name,version,size (of the table alone)")
+    form.add_argument("--size", action="store_true", help="how much room the files of each package take")
     ignored(form, "--auth")
-    ignored(form, "--size")
     ignored(form, "--no-pip")
-    ignored(form, "--fields", nargs=None)
     add_output(parser)
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     if (arguments.md5 or arguments.sha256) and not arguments.explicit:
         raise ArgumentsMissing("--md5 and --sha256 belong to --explicit", hints=("add --explicit",))
+    fields = parse_fields(arguments.fields) if arguments.fields is not None else USUAL_FIELDS
+    fields += ("size",) if arguments.size and "size" not in fields else ()
     prefix = existing_target(arguments, session.config, session.environ)
     content = read_environment(session, prefix)
     names = channel_names(session)
@@ -116,7 +104,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     if arguments.explicit:
         print(explicit_list(session.subdir, records, md5=arguments.md5, sha256=arguments.sha256))
     elif session.config.json:
-        print_json([row_json(row, names) for row in rows])
+        print_json([row_json(row, names, size=arguments.size) for row in rows])
     elif arguments.export:
         print(header(session.subdir, created_by()), end="")
         for row in rows:
@@ -126,7 +114,8 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         for record in records:
             print(f"{names.of(record)}/{record.subdir}::{record.dist}")
     else:
-        print("\n".join(table_lines(str(prefix), rows, names, urls=session.config.show_channel_urls)))
+        urls = session.config.show_channel_urls
+        print("\n".join(table_lines(str(prefix), rows, names, fields=fields, urls=urls)))
     return 0
 
 
@@ -150,38 +139,3 @@ def chosen(content: EnvironmentContent, pattern: str | None, *, full_name: bool)
     if not found and rows:
         raise NoSuchPackages(pattern, str(content.prefix))
     return found
-
-
-def row_json(row: Row, names: ChannelNames) -> dict[str, object]:
-    """A package with the eight keys of conda's list."""
-    if row.record is not None:
-        return list_json(row.record, names)
-    return {
-        "base_url": names.pypi_url,
-        "build_number": 0,
-        "build_string": PYPI_BUILD,
-        "channel": PYPI,
-        "dist_name": f"{row.name}-{row.version}-{PYPI_BUILD}",
-        "name": row.name,
-        "platform": PYPI,
-        "version": row.version,
-    }
-
-
-def table_lines(prefix: str, rows: Sequence[Row], names: ChannelNames, *, urls: bool | None) -> list[str]:
-    """The table under three lines of header; the column of channels is empty for default ones, unless told."""
-    cells = [("Name", "Version", "Build", "Channel")]
-    for row in rows:
-        if row.record is None:
-            cells.append((row.name, row.version, PYPI_BUILD, PYPI))
-        else:
-            hidden = urls is False or (urls is None and names.is_default(row.record))
-            cells.append((row.name, row.version, row.record.build, "" if hidden else names.of(row.record)))
-    first, second, third = (max(len(cell[column]) for cell in cells) for column in range(3))
-    lines = [f"# packages in environment at {prefix}:", "#"]
-    for position, (name, version, build, channel) in enumerate(cells):
-        mark = "# " if position == 0 else ""
-        lines.append(
-            f"{mark + name:<{max(first, 22) + 3}} {version:<{second + 2}} {build:<{third + 2}} {channel}".rstrip()
-        )
-    return lines

@@ -1,4 +1,4 @@
-"""`kaa package`: make packages of wheels, and of an interpreter of this machine."""
+"""`kaa package`: make packages of wheels and of an interpreter of this machine; tell whose a file is."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ from kaa.cli.arguments import add_output
 from kaa.cli.channel_report import report_left_out
 from kaa.cli.configuring import ArgumentsMissing
 from kaa.cli.output import error_json, error_text, print_json, size_text
+from kaa.cli.untracked import add_untracked_arguments, look_at_files
 from kaa.errors import KaaError
 
 HELP = """Make packages and put them into a channel of your own.
 
 kaa package wheel FILE… --channel DIR       a wheel becomes a package
 kaa package python [PYTHON] --channel DIR   a Python of this machine becomes a package that needs it no more
+kaa package --untracked                     the files of an environment that nobody is known to have brought
+kaa package --which PATH…                   the packages that brought these files
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
+    add_untracked_arguments(parser)
+    add_output(parser)
+    words = parser.add_subparsers(dest="word", metavar="WORD")
 
     wheel = words.add_parser("wheel", help="make packages of wheels", allow_abbrev=False)
     wheel.add_argument("wheels", nargs="+", metavar="FILE", help="a wheel")
@@ -77,6 +82,8 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
+    if arguments.word is None:
+        return look_at_files(arguments, session)
     if arguments.level is not None and not 1 <= arguments.level <= 19:
         raise ArgumentsMissing("--level goes from 1 to 19")
     Path(arguments.folder).mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from kaa.api.environments import NothingRequested, plan_remove
+from kaa.api.environments import NothingRequested, PackagesNotInstalled, plan_remove
 from kaa.api.listing import read_environment
 from kaa.api.removal import check_not_base, plan_environment_removal, remove_environment
 from kaa.api.session import Session
@@ -15,6 +16,7 @@ from kaa.cli.arguments import (
     add_channels,
     add_frozen,
     add_network,
+    add_old_flags,
     add_output,
     add_prompts,
     add_solving,
@@ -51,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prompts(parser)
     add_network(parser)
     add_output(parser)
-    ignored(parser, "--features")
+    parser.add_argument(
+        "--features", action="store_true", help="the SPECs are features: remove the packages that bring them"
+    )
+    add_old_flags(parser)
     ignored(parser, "--copy")
 
 
@@ -67,12 +72,24 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         names = [record.name for record in read_environment(session, prefix).records]
     if not names:
         raise NothingRequested("remove")
+    if arguments.features:
+        names = names_with_features(session, prefix, names)
     options = replace(
         options,
         no_deps=options.no_deps or arguments.force_remove,
         prune=arguments.prune and not arguments.force_remove,
     )
     return carry_out(session, plan_remove(session, prefix, names, options))
+
+
+def names_with_features(session: Session, prefix: Path, features: Sequence[str]) -> list[str]:
+    """The packages that bring any of these features; raises PackagesNotInstalled with the features that none brings."""
+    records = read_environment(session, prefix).records
+    brought = {record.name: set(record.track_features.replace(",", " ").split()) for record in records}
+    absent = [feature for feature in features if not any(feature in found for found in brought.values())]
+    if absent:
+        raise PackagesNotInstalled(prefix, [f"feature {feature}" for feature in absent])
+    return [name for name, found in brought.items() if found.intersection(features)]
 
 
 def remove_whole(session: Session, prefix: Path, command: str) -> int:

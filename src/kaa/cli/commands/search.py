@@ -22,8 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--info", action="store_true", help="show all facts of every package found")
     parser.add_argument("--envs", action="store_true", help="search the environments of this machine instead")
     parser.add_argument("--skip-flexible-search", action="store_true", help="do not try '*name*' when nothing is found")
-    for name in ("--canonical", "--names-only", "-o", "--reverse-dependency", "-f"):
+    for name in ("--canonical", "--names-only", "--reverse-dependency", "--spec"):
         ignored(parser, name)
+    ignored(parser, "-o", "--outdated")
+    ignored(parser, "-f", "--full-name")
     add_channels(parser)
     add_network(parser)
     add_output(parser)
