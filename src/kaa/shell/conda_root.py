@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import NamedTuple
 
 from kaa.errors import KaaError
 from kaa.host.files import read_regular_file, write_atomic
-from kaa.models.prefix_record import InstalledPath, PathsData, PrefixRecord
+from kaa.models.prefix_record import InstalledPath, Link, LinkType, PathsData, PrefixRecord
 from kaa.prefix.history import append_revision, new_revision
 from kaa.prefix.prefix import Prefix, read_record
+from kaa.prefix.prefix_record_file import encode_record
 from kaa.shell.conda_files import CondaFile
 
 NAME = "conda"
@@ -213,7 +215,14 @@ def _make_record(
         channel="",
         files=tuple(files),
         paths_data=PathsData(paths=tuple(paths)),
+        link=Link(source="", type=LinkType.COPY),
     )
+
+
+def _record_content(record: PrefixRecord) -> bytes:
+    """The record's file. conda-pack wants to see a `url`, though it is empty."""
+    document = json.loads(encode_record(record))
+    return json.dumps({**document, "url": record.url}, indent=2).encode() + b"\n"
 
 
 def _says_the_same(one: PrefixRecord, other: PrefixRecord) -> bool:
@@ -268,7 +277,7 @@ def execute_conda_plan(plan: CondaPlan, *, date: str, command: str, program: str
     try:
         environment.conda_meta.mkdir(parents=True, exist_ok=True)
         if plan.record is not None:
-            environment.write_record(plan.record)
+            write_atomic(environment.record_file(plan.record), _record_content(plan.record))
             _remove_records(environment, plan.stale)
         for edit in plan.files:
             _write(root, edit)
