@@ -15,7 +15,7 @@ from kaa.errors import KaaError
 from kaa.events import Note, Warned
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.environments import absolute_location
-from kaa.prefix.interruption import LOCK, STAGING, is_relocating, is_unsettled
+from kaa.prefix.interruption import JOURNAL, LOCK, STAGING, is_relocating, is_unsettled
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.transaction.journal import Journal, Outcome, recover
 from kaa.transaction.setting_aside import clear_away, place_aside, settle_aside
@@ -118,7 +118,7 @@ def _is_unborn(prefix: Path) -> bool:
     try:
         if os.path.lexists(conda_meta / "history"):
             return False
-        kaa_own = {Path(LOCK).name, Path(STAGING).name}
+        kaa_own = {Path(LOCK).name, Path(STAGING).name, Path(JOURNAL).name}
         names = os.listdir(conda_meta)  # noqa: PTH208
         return all(name.startswith(tuple(kaa_own)) for name in names) and os.listdir(prefix) == ["conda-meta"]  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -131,8 +131,9 @@ def _made_directories(prefix: Path, journal: Journal | None) -> list[Path]:
     Only those that lead to the environment's own directory count, whatever the journal says.
     """
     conda_meta = prefix / "conda-meta"
-    if journal is None:
-        return [conda_meta, prefix] if _is_unborn(prefix) else []
-    # Killed before its first line was written, kaa's own directory is there at the most.
-    named = journal.made or (str(conda_meta),)
-    return [one for one in (conda_meta, *conda_meta.parents) if str(one) in named]
+    if journal is not None and journal.made:
+        return [one for one in (conda_meta, *conda_meta.parents) if str(one) in journal.made]
+    # Killed before its first line was written whole, a journal says nothing of what was made.
+    if _is_unborn(prefix):
+        return [conda_meta, prefix]
+    return [] if journal is None else [conda_meta]
