@@ -14,7 +14,8 @@ from kaa.api.environments import EnvironmentExists, plan_create
 from kaa.api.execution import execute
 from kaa.api.recovering import recover_environment
 from kaa.api.removal import plan_environment_removal, remove_environment
-from kaa.api.replacing import find_replaced, plan_anew, replace_environment
+from kaa.api.replacement import replace_environment
+from kaa.api.replacing import find_replaced, plan_anew
 from kaa.api.session import Session, open_session
 from kaa.api.settling import settle
 from kaa.errors import KaaError

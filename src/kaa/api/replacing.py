@@ -1,31 +1,19 @@
-"""Replace a whole environment by a new one: at any moment the old one or the new one is there, or the next command sees
-to that.
-
-The new environment is made where it is to be, because its files hold that path; the old one lies beside it meanwhile.
-"""
+"""Which environment a new one would replace, and the plan of the new one; `replacement` does it."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from kaa.api.environments import EnvironmentExists
-from kaa.api.execution import execute, fetch_packages
 from kaa.api.session import Session
 from kaa.api.settling import settle
-from kaa.errors import KaaError
-from kaa.events import Note
-from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.environments import absolute_location
-from kaa.prefix.interruption import LOCK
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.state import check_not_frozen
-from kaa.transaction.execute import failures
-from kaa.transaction.plan import EnvironmentChanged, Transaction
-from kaa.transaction.setting_aside import begin_in_place, move_aside, settle_aside
+from kaa.transaction.plan import Transaction
 
 
 class Replaced(msgspec.Struct, frozen=True):
@@ -55,7 +43,7 @@ def find_replaced(session: Session, prefix: Path) -> Replaced | None:
         raise EnvironmentExists(prefix)
     if session.config.protect_frozen_envs:
         check_not_frozen(Prefix(prefix))
-    return _look_at(prefix)
+    return look_at(prefix)
 
 
 def plan_anew(prefix: Path, plan: Callable[[Path], Transaction]) -> Transaction:
@@ -66,39 +54,8 @@ def plan_anew(prefix: Path, plan: Callable[[Path], Transaction]) -> Transaction:
     return msgspec.structs.replace(plan(place), prefix=prefix)
 
 
-def replace_environment(session: Session, transaction: Transaction, replaced: Replaced) -> None:
-    """Make the new environment in place of the one that was looked at; raises EnvironmentChanged if it is another now.
-
-    Whatever goes wrong, the old one is back.
-    """
-    prefix = transaction.prefix
-
-    def tell(holder: LockHolder | None) -> None:
-        session.reporter(Note(f"waiting for {prefix}, which {holder or 'another process'} is changing"))
-
-    # Nothing is moved before all that is needed is here.
-    fetch_packages(session, transaction.to_link)
-    with file_lock(prefix / LOCK, waiting=tell):
-        if not Prefix(prefix).is_environment() or _look_at(prefix) != replaced:
-            raise EnvironmentChanged(prefix, ["it is not the environment that was to be replaced"])
-        session.checkpoint("move aside")
-        with failures(prefix):
-            move_aside(prefix, "replaced")
-        try:
-            session.checkpoint("moved aside")
-            with failures(prefix):
-                begin_in_place(prefix)
-            execute(session, transaction)
-            session.checkpoint("replaced")
-        except BaseException:
-            # What cannot be put back now is put back by the next command.
-            with contextlib.suppress(KaaError, OSError):
-                settle_aside(prefix)
-            raise
-        settle_aside(prefix, session.reporter)
-
-
-def _look_at(prefix: Path) -> Replaced:
+def look_at(prefix: Path) -> Replaced:
+    """What tells an environment from another one at the same place, and from itself after a change."""
     environment = Prefix(prefix)
     state = environment.history_file.stat()
     names = tuple(path.name for path in environment.record_files())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kaa.api.environments import ChangeOptions, plan_create, plan_explicit
 from kaa.api.explicit import fetch_explicit
-from kaa.api.replacing import Replaced, find_replaced, plan_anew, replace_environment
+from kaa.api.replacing import Replaced, find_replaced, plan_anew
 from kaa.api.session import Session
 from kaa.cli.arguments import (
     add_channels,
@@ -132,7 +132,8 @@ def create_planned(
         return perform(session, transaction, download_only=download_only, is_new=True)
 
     def change(session: Session, transaction: Transaction) -> None:
-        replace_environment(session, transaction, replaced)
+        # Brings all along that changes an environment.
+        importlib.import_module("kaa.api.replacement").replace_environment(session, transaction, replaced)
 
     transaction = plan_anew(prefix, plan)
     return perform(session, transaction, download_only=download_only, is_new=True, change=change)
