@@ -75,6 +75,7 @@ COMMANDS: tuple[Command, ...] = (
         "deactivate", _MODULES + "deactivate", "Leave the environment (a function of the shell).", SHELLS, light=True
     ),
     Command("run", _MODULES + "run", "Run a program inside an environment.", SHELLS, light=True),
+    Command("tool", _MODULES + "tool", "Install programs, each in an environment of its own.", SHELLS, light=True),
     Command("init", _MODULES + "init", "Teach the shells to activate environments.", SHELLS, light=True),
     Command(
         "shell", _MODULES + "shell", "Print what a shell runs to enter or leave an environment.", SHELLS, light=True

@@ -1,7 +1,8 @@
 """Launchers: small scripts outside of an environment that run a program inside it.
 
-Where the environment has neither scripts nor variables of its own, and none is active, entering it is a matter of four
-variables, which the launcher sets itself; else it lets kaa do it. Either way the program takes the launcher's place.
+Where the environment has neither scripts nor variables of its own, nor the one that is active (if there is one),
+leaving and entering is a matter of four variables, which the launcher sets itself; else it lets kaa do it. Either way
+the program takes the launcher's place, and finds the variables that the caller had exported, whatever they are called.
 """
 
 from __future__ import annotations
@@ -17,15 +18,34 @@ _TEXT = """\
 #!/bin/sh
 {mark}
 # `kaa tool` writes and removes this file.
-prefix={prefix}
-program=$prefix/bin/{program}
-if [ "${{CONDA_SHLVL:-0}}" = 0 ] && [ -x "$program" ] && [ ! -e "$prefix/etc/conda/activate.d" ] &&
-    [ ! -e "$prefix/etc/conda/env_vars.d" ] && [ ! -e "$prefix/conda-meta/state" ]; then
-    CONDA_PREFIX=$prefix CONDA_DEFAULT_ENV=$prefix CONDA_SHLVL=1 PATH=$prefix/bin${{PATH:+:$PATH}}
+__kaa_prefix={prefix}
+__kaa_program=$__kaa_prefix/bin/{program}
+__kaa_is_plain() {{
+    [ ! -e "$1/etc/conda/activate.d" ] && [ ! -e "$1/etc/conda/deactivate.d" ] &&
+        [ ! -e "$1/etc/conda/env_vars.d" ] && [ ! -e "$1/conda-meta/state" ]
+}}
+__kaa_path=:$PATH:
+case "${{CONDA_SHLVL:-0}}$__KAA_SHLVL_1_NAMES" in
+    (0) __kaa_way=short;;
+    (1) if [ -n "$CONDA_PREFIX" ] && __kaa_is_plain "$CONDA_PREFIX"; then
+            __kaa_way=short
+            case "$__kaa_path" in
+                (*":$CONDA_PREFIX/bin:"*)
+                    __kaa_path=${{__kaa_path%%":$CONDA_PREFIX/bin:"*}}:${{__kaa_path#*":$CONDA_PREFIX/bin:"}};;
+            esac
+        else
+            __kaa_way=long
+        fi;;
+    (*) __kaa_way=long;;
+esac
+if [ $__kaa_way = short ] && [ -x "$__kaa_program" ] && __kaa_is_plain "$__kaa_prefix"; then
+    __kaa_path=${{__kaa_path#:}} __kaa_path=${{__kaa_path%:}}
+    PATH=$__kaa_prefix/bin${{__kaa_path:+:$__kaa_path}}
+    CONDA_PREFIX=$__kaa_prefix CONDA_DEFAULT_ENV=$__kaa_prefix CONDA_SHLVL=1
     export CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_SHLVL PATH
-    exec "$program" "$@"
+    exec "$__kaa_program" "$@"
 fi
-exec {kaa} run --root-prefix {root} -p "$prefix" "$program" "$@"
+exec {kaa} run --root-prefix {root} -p "$__kaa_prefix" "$__kaa_program" "$@"
 """
 
 
