@@ -73,7 +73,9 @@ class SmallDisk(Killing):
             self.remount(options)
 
     def remount(self, options: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{options}", str(self.ground.live)], check=True)
+        argv = ["mount", "-o", f"remount,{options}", str(self.ground.live)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr}"
 
     def used(self) -> tuple[int, int]:
         """How many blocks and inodes of the file system are used."""
@@ -148,7 +150,8 @@ class SmallDisk(Killing):
     def fill_up(self) -> int:
         """Use up all room of the file system."""
         self.remount(f"size={LARGE}")
-        self.remount(f"size={self.used()[0] * BLOCK}")
+        # None would be as much as there is.
+        self.remount(f"size={max(1, self.used()[0]) * BLOCK}")
         return GO
 
     def judge(self, way: str, said: str) -> str:

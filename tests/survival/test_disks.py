@@ -8,7 +8,7 @@ from tests.survival.reports import points_without_problems
 
 
 def test_a_disk_fills_up() -> None:
-    assert points_without_problems("disks", "create-from-channel", "--size=3", "--filled=3", "--inodes=1", "--limit=1")
+    assert points_without_problems("disks", "create-from-channel", "--size=2", "--filled=3", "--inodes=1")
 
 
 @pytest.mark.slow
