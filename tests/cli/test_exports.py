@@ -140,7 +140,10 @@ def test_history_with_pip(kaa: Kaa, url: str) -> None:
 
 def test_locks_hold_what_can_be_recognised(kaa: Kaa, url: str) -> None:
     kaa.ok("create", "-n", "demo", "-y", "notes")
-    archive: dict[str, object] = {"url": "https://files/known-1.0-py3-none-any.whl", "archive_info": {"hashes": {"sha256": "0" * 64}}}
+    archive: dict[str, object] = {
+        "url": "https://files/known-1.0-py3-none-any.whl",
+        "archive_info": {"hashes": {"sha256": "0" * 64}},
+    }
     distribution(kaa.environment("demo"), "known", direct=archive)
     for form in ("kaa-lock", "conda-lock", "pixi-lock"):
         lock = parse_lock(kaa.ok("export", "-n", "demo", "--format", form).out, "")
