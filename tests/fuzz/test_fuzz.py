@@ -35,7 +35,7 @@ GUIDED = (
 SHARED = Path(os.environ.get("KAA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "real-packages"
 REAL = sorted(path for path in SHARED.glob("*/*") if path.name.endswith((".conda", ".tar.bz2")))
 LARGEST_REAL = 1 << 20
-GUIDED_SECONDS = 2
+GUIDED_SECONDS = 1
 
 
 class Endless(BaseException):
@@ -88,7 +88,7 @@ def test_changed_inputs(name: str, seed: int, changes: list[Edit], tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 9), changes=edits)
 def test_many_changed_inputs(name: str, seed: int, changes: list[Edit], tmp_path: Path) -> None:
     try_one(TARGETS[name], seed, changes, tmp_path)
@@ -108,7 +108,7 @@ TEXTS = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TEXTS)
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=st.one_of(st.text(max_size=200), st.text(alphabet="[]{}()<>=!~*,|:&'\"#- \n.0123ab", max_size=60)))
 def test_any_text(name: str, text: str, tmp_path: Path) -> None:
     with deadline():
