@@ -13,6 +13,7 @@ from kaa.cli.entering import Entering
 from kaa.cli.main import CONDA_VERSION
 from kaa.cli.output import print_json
 from kaa.host.locks import file_lock
+from kaa.host.process import run as run_program
 from kaa.models.redaction import redact
 from kaa.prefix.interruption import LOCK
 from kaa.shell.conda_files import CondaPlace, conda_files
@@ -20,7 +21,6 @@ from kaa.shell.conda_root import (
     CondaPlan,
     describe_conda_plan,
     execute_conda_plan,
-    needs_python_path,
     plan_conda,
     plan_conda_removal,
     site_packages_of,
@@ -52,9 +52,17 @@ def plan(root_prefix: str, *, reverse: bool) -> CondaPlan:
     """What is to change in the root prefix."""
     if reverse:
         return plan_conda_removal(root_prefix)
-    isolated = not needs_python_path(str(Path(kaa.__file__).parent), os.environ.get("PYTHONPATH", ""))
-    place = CondaPlace(root_prefix, sys.executable, CONDA_VERSION, site_packages_of(root_prefix), isolated)
+    place = CondaPlace(
+        root_prefix, sys.executable, CONDA_VERSION, site_packages_of(root_prefix), found_without_variables()
+    )
     return plan_conda(root_prefix, conda_files(place), CONDA_VERSION)
+
+
+def found_without_variables() -> bool:
+    """Whether this interpreter finds kaa without the variables that bear on Python, as in programs of environments."""
+    if "PYTHONPATH" not in os.environ:
+        return True
+    return run_program([sys.executable, "-EP", "-c", "import kaa.cli.main"]).code == 0
 
 
 def tell(told: CondaPlan, arguments: argparse.Namespace) -> None:

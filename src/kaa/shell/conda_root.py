@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from kaa.errors import KaaError
 from kaa.host.files import read_regular_file, write_atomic
@@ -91,6 +92,8 @@ class CondaPlan(NamedTuple):
     files: tuple[FileEdit, ...] = ()
     record: PrefixRecord | None = None
     """The record afterwards, if it is another one than before"""
+    meanwhile: PrefixRecord | None = None
+    """The record while files change: it knows those as well that are about to go"""
     stale: tuple[str, ...] = ()
     """Dist strings of the records that go"""
     pins: FileEdit | None = None
@@ -144,6 +147,7 @@ def plan_conda(root_prefix: str, files: Mapping[str, CondaFile], version: str) -
         root_prefix,
         (*edits, *gone),
         None if is_recorded else record,
+        None if is_recorded else _with_leaving(record, {edit.path: known[edit.path] for edit in gone}),
         tuple(other.dist for other in records if other.dist != record.dist),
         _plan_pins(root_prefix, f"{NAME} =={version} {BUILD}  {PIN_NOTE}"),
         (*kept, *changed),
@@ -155,7 +159,7 @@ def plan_conda_removal(root_prefix: str) -> CondaPlan:
     records = _own_records(root_prefix)
     gone, changed = _removals(root_prefix, _known_hashes(records))
     stale = tuple(record.dist for record in records)
-    return CondaPlan(root_prefix, gone, None, stale, _plan_pins(root_prefix, None), changed)
+    return CondaPlan(root_prefix, gone, None, None, stale, _plan_pins(root_prefix, None), changed)
 
 
 def _own_records(root_prefix: str) -> list[PrefixRecord]:
@@ -219,6 +223,19 @@ def _make_record(
     )
 
 
+def _with_leaving(record: PrefixRecord, leaving: Mapping[str, set[str]]) -> PrefixRecord:
+    """The record, of files as well that belong to it only until they are removed."""
+    paths = [
+        InstalledPath(path=path, path_type="hardlink", sha256=min(hashes), sha256_in_prefix=max(hashes))
+        for path, hashes in leaving.items()
+    ]
+    return msgspec.structs.replace(
+        record,
+        files=(*record.files, *leaving),
+        paths_data=PathsData(paths=(*record.paths_data.paths, *paths)),
+    )
+
+
 def _record_content(record: PrefixRecord) -> bytes:
     """The record's file. conda-pack wants to see a `url`, though it is empty."""
     document = json.loads(encode_record(record))
@@ -276,13 +293,15 @@ def execute_conda_plan(plan: CondaPlan, *, date: str, command: str, program: str
     environment = Prefix(root)
     try:
         environment.conda_meta.mkdir(parents=True, exist_ok=True)
-        if plan.record is not None:
-            write_atomic(environment.record_file(plan.record), _record_content(plan.record))
+        if plan.meanwhile is not None:
+            write_atomic(environment.record_file(plan.meanwhile), _record_content(plan.meanwhile))
             _remove_records(environment, plan.stale)
         for edit in plan.files:
             _write(root, edit)
         if plan.record is None:
             _remove_records(environment, plan.stale)
+        elif plan.record != plan.meanwhile:
+            write_atomic(environment.record_file(plan.record), _record_content(plan.record))
         if plan.pins is not None:
             _write(root, plan.pins)
         added = () if plan.record is None else (plan.record.dist,)
@@ -344,9 +363,3 @@ def site_packages_of(root_prefix: str) -> str | None:
     if python is None:
         return None
     return python.python_site_packages_path or f"lib/python{'.'.join(python.version.split('.')[:2])}/site-packages"
-
-
-def needs_python_path(package: str, python_path: str) -> bool:
-    """Whether the package is only found because a variable says where (`PYTHONPATH`)."""
-    folders = {os.path.realpath(entry) for entry in python_path.split(os.pathsep) if entry}
-    return os.path.realpath(Path(package).parent) in folders
