@@ -142,6 +142,7 @@ def report_crash(error: BaseException, words: Sequence[str], *, as_json: bool) -
         print_json(
             {
                 "command": command,
+                "conda_info": {"kaa_version": kaa.__version__, "python_version": sys.version, "platform": sys.platform},
                 "error": message,
                 "exception_name": type(error).__name__,
                 "exception_type": str(type(error)),

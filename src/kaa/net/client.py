@@ -46,7 +46,7 @@ class HttpStatusError(KaaError):
 
     def __init__(self, url: str, status: int) -> None:
         self.url = url
-        self.status = status
+        self.status = self.status_code = status
         self.host = urlsplit(url).hostname or ""
         meaning = STATUS_MEANINGS.get(status, "server error" if status >= 500 else "refused")
         super().__init__(f"{status} ({meaning}) for {url}", hints=_hints_for_status(status, self.host))

@@ -41,7 +41,7 @@ class EnvironmentNotFound(KaaError):
     conda_name = "EnvironmentNameNotFound"
 
     def __init__(self, name: str, searched: tuple[Path, ...]) -> None:
-        self.name = name
+        self.name = self.environment_name = name
         self.searched = [str(path) for path in searched]
         super().__init__(
             f"there is no environment called {name!r} in {', '.join(self.searched) or 'any directory'}",

@@ -30,7 +30,7 @@ class NotAnEnvironment(KaaError):
     conda_name = "EnvironmentLocationNotFound"
 
     def __init__(self, path: Path, reason: str, *, hints: tuple[str, ...] = ()) -> None:
-        self.path = str(path)
+        self.path = self.location = str(path)
         self.reason = reason
         super().__init__(f"{path} is not an environment: {reason}", hints=hints)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kaa.api.cleaning import clean, plan_clean
 from kaa.api.session import Session
-from kaa.cli.arguments import add_output, add_prompts, ignored
+from kaa.cli.arguments import add_output, add_prompts
 from kaa.cli.configuring import ArgumentsMissing
 from kaa.cli.output import print_json, size_text, table
 from kaa.cli.prompt import DryRunEnds, confirm
@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-p", "--packages", action="store_true", help="unpacked packages that no environment needs")
     parser.add_argument("-t", "--tarballs", action="store_true", help="package archives")
     parser.add_argument("-c", "--tempfiles", nargs="*", metavar="DIR", help="what interrupted work left behind")
+    parser.add_argument(
+        "-f",
+        "--force-pkgs-dirs",
+        action="store_true",
+        help="unpacked packages and archives (as -p -t: what an environment needs stays here, too)",
+    )
     parser.add_argument("-l", "--logfiles", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--temporary-environments", action="store_true", help="those of `kaa run` in which no program runs now"
@@ -61,7 +67,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_prompts(parser)
     add_output(parser)
-    ignored(parser, "-f", "--force-pkgs-dirs")
 
 
 def point_in_time(text: str) -> float:
@@ -86,6 +91,8 @@ def number_of_bytes(text: str) -> int:
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     config = session.config
+    if arguments.force_pkgs_dirs:
+        arguments.packages = arguments.tarballs = True
     request = request_of(arguments, session)
     # They go first: what only they needed can then go as well.
     removed = clean_temporary(arguments, session) if arguments.all or arguments.temporary_environments else None
@@ -104,6 +111,8 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
             print(f"Freed {size_text(done.given_back)}.")
     if config.json:
         document = clean_json(plan, request, done, logfiles=arguments.all or arguments.logfiles)
+        if arguments.force_pkgs_dirs:
+            document["pkgs_dirs"] = [str(path) for path in session.package_directories]
         print_json(document if removed is None else {**document, "temporary_environments": removed})
     return 0
 
