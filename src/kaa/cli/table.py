@@ -80,6 +80,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "shell", _MODULES + "shell", "Print what a shell runs to enter or leave an environment.", SHELLS, light=True
     ),
+    Command("completion", _MODULES + "completion", "Teach a shell to complete what is typed.", SHELLS, light=True),
     Command("channel", _MODULES + "channel", "Make and serve channels.", CHANNELS),
     Command("package", _MODULES + "package", "Make packages, and tell which of them brought a file.", CHANNELS),
     Command("info", _MODULES + "info", "Tell about this installation and machine.", SETTINGS),
