@@ -42,15 +42,13 @@ from kaa.transaction.relocation_check import check_copy
 from kaa.transaction.relocation_marker import (
     Marker,
     aside_of,
-    is_bare,
     read_marker,
-    remove_environment,
     replaced_of,
     staging_of,
     write_marker,
 )
 from kaa.transaction.relocation_plan import CannotRelocate, How, RelocationPlan
-from kaa.transaction.relocation_recovery import Checkpoint, Registrar, finish, nothing, take_back
+from kaa.transaction.relocation_recovery import Checkpoint, Registrar, finish, nothing, remove_bare, take_back
 from kaa.transaction.relocation_survey import list_tree, signature
 
 
@@ -148,9 +146,8 @@ def _check_still(plan: RelocationPlan) -> None:
     if not plan.replaces:
         check_target(plan.target)
     for directory in (staging_of(plan.target), aside_of(source), replaced_of(plan.target)):
-        if is_bare(directory):
-            remove_environment(directory)
-        elif os.path.lexists(directory):
+        remove_bare(directory)
+        if os.path.lexists(directory):
             raise CannotRelocate(
                 source,
                 f"cannot be cloned, renamed or moved while {directory} is there",
@@ -235,7 +232,7 @@ class Relocation:
         descriptor = open_directory(self.staging)
         try:
             builder = Builder(self.plan, self.staging, self.options, self.reporter, self.checkpoint)
-            builder.build()
+            self._copy(builder)
             self.checkpoint("compare")
             check_copy(self.plan, builder.made)
             self.checkpoint("history")
@@ -249,6 +246,15 @@ class Relocation:
         files, _, _ = list_tree(self.plan.source, is_base=self.plan.is_base)
         if signature(files) != self.plan.signature:
             raise EnvironmentChanged(self.plan.source, ["files"])
+
+    def _copy(self, builder: Builder) -> None:
+        try:
+            builder.build()
+        except FileNotFoundError as error:
+            # It was planned before this held the lock of the source.
+            if signature(list_tree(self.plan.source, is_base=self.plan.is_base)[0]) != self.plan.signature:
+                raise EnvironmentChanged(self.plan.source, ["files"]) from error
+            raise
 
     def _write_history(self) -> None:
         """The history of the old environment and one entry more; from then on the directory is an environment."""

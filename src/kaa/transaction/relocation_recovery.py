@@ -80,14 +80,19 @@ def recover_relocation(
 def clear_leftovers(prefix: Path) -> None:
     """Remove what a relocation leaves that is stopped before its first marker is written, or after its last is gone."""
     for directory in (staging_of(prefix), aside_of(prefix), replaced_of(prefix)):
-        if is_bare(directory):
-            # Who is just about to fill it holds its lock.
-            with contextlib.suppress(LockTimeout, OSError), file_lock(directory / LOCK, timeout=0):
-                if is_bare(directory):
-                    remove_environment(directory)
+        remove_bare(directory)
     if os.path.lexists(prefix / TEMPORARY):
         with contextlib.suppress(LockTimeout, OSError), file_lock(prefix / LOCK, timeout=0):
             (prefix / TEMPORARY).unlink(missing_ok=True)
+
+
+def remove_bare(directory: Path) -> None:
+    """Remove a directory of a relocation in which there is nothing, unless somebody is just about to fill it."""
+    if is_bare(directory):
+        # Who is has its lock.
+        with contextlib.suppress(LockTimeout, OSError), file_lock(directory / LOCK, timeout=0):
+            if is_bare(directory):
+                remove_environment(directory)
 
 
 def _find_marker(prefix: Path) -> Marker | None:
