@@ -431,6 +431,43 @@ def test_activate_says_that_it_is_to_be_sourced(house: House) -> None:
     assert done.stderr == b"source this file instead of running it: . activate\n"
 
 
+# -- conda init -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell", [BASH, ZSH, FISH], ids=lambda shell: shell.name)
+def test_init_teaches_a_shell_conda_between_the_marks_that_tools_look_for(house: House, shell: RealShell) -> None:
+    if not shell.installed:
+        pytest.skip(f"{shell.name} is not installed")
+    in_place(house)
+    house.kaa("init", shell.name)
+    done = conda(house, "init", shell.name)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (startup,) = (path for path in house.home.rglob("*") if path.name in (".bashrc", ".zshrc", "config.fish"))
+    text = startup.read_text()
+    assert text.count("# >>> conda initialize >>>\n") == text.count("# <<< conda initialize <<<\n") == 1
+    assert b"no change" in conda(house, "init", shell.name).stdout
+    done = shell.run(house, [shell.source.format(path=shlex.quote(str(startup))), "conda --version", "kaa --version"])
+    assert re.fullmatch(rf"conda {re.escape(CONDA_VERSION)}\nkaa \S+\n", done.stdout.decode()), done.stderr
+    conda(house, "init", "--reverse", shell.name)
+    assert "conda initialize" not in startup.read_text()
+    assert "kaa initialize" in startup.read_text()
+
+
+@pytest.mark.parametrize("reverse", [[], ["--reverse"]])
+def test_the_lines_of_another_conda_in_a_start_up_file_stay(house: House, reverse: list[str]) -> None:
+    in_place(house)
+    startup = house.home / ".bashrc"
+    startup.write_text(
+        "# >>> conda initialize >>>\n# !! Contents within this block are managed by 'conda init' !!\n"
+        "eval /opt/conda\n# <<< conda initialize <<<\n"
+    )
+    before = startup.read_bytes()
+    done = conda(house, "init", *reverse, "bash")
+    assert done.returncode == 1
+    assert b"another installation of conda" in done.stderr
+    assert startup.read_bytes() == before
+
+
 # -- conda shell.<sh> -------------------------------------------------------------------------------------------------
 
 

@@ -24,10 +24,17 @@ from kaa.shell.dialects.table import MODULES, UnknownShell
 START = b"# >>> kaa initialize >>>"
 END = b"# <<< kaa initialize <<<"
 
+NOTE_START = b"# Written by `kaa init`"
 NOTE = b"# Written by `kaa init`; `kaa init --reverse` takes it out."
 NOTE_NEW_FILE = b"# Written by `kaa init`, as is this file; `kaa init --reverse` takes it out."
 NOTE_OPEN_LINE = b"# Written by `kaa init` behind a line without an end; `kaa init --reverse` takes it out."
 """The second line of the block: what taking it out has to put right besides."""
+
+
+def _named(text: bytes, program: str) -> bytes:
+    """A mark or a note, of `kaa init` or of `conda init` where kaa is called so."""
+    return text.replace(b"kaa init", f"{program} init".encode())
+
 
 SHELLS = ("bash", "zsh", "fish", "tcsh", "xonsh", "powershell", "nushell", "posix")
 """The shells that have a start-up file which kaa can write, as `--all` goes through them."""
@@ -41,10 +48,11 @@ _PROGRAMS = {"powershell": ("pwsh", "powershell"), "nushell": ("nu",), "posix": 
 class DamagedBlock(KaaError):
     """The marks in a start-up file do not match."""
 
-    def __init__(self, path: str, line: int, reason: str) -> None:
+    def __init__(self, path: str, line: int, reason: str, program: str = "kaa") -> None:
+        start, end = (_named(mark, program).decode() for mark in (START, END))
         super().__init__(
             f"{path}, line {line}: {reason}, so kaa cannot tell which lines are its own. The file was not changed.",
-            hints=(f"take out by hand what lies between {START.decode()} and {END.decode()}, marks included",),
+            hints=(f"take out by hand what lies between {start} and {end}, marks included",),
         )
         self.path = path
         self.line = line
@@ -166,61 +174,75 @@ def _sh_like(dialect: str | None, words: Sequence[str]) -> str:
 # -- edits ------------------------------------------------------------------------------------------------------------
 
 
-def plan_install(path: str, before: bytes | None, lines: bytes) -> Edit:
-    """The edit that brings the lines into the file: in the place of older ones, else at the end."""
+def plan_install(path: str, before: bytes | None, lines: bytes, program: str = "kaa") -> Edit:
+    """The edit that brings the lines into the file: in the place of older ones, else at the end.
+
+    `program` is the name by which kaa is called, kaa or conda: each has lines of its own.
+    """
     _check_encoding(path, before)
     text = before or b""
-    blocks = _blocks(path, text)
+    blocks = _own_blocks(path, text, program)
+    new_file, open_line = _named(NOTE_NEW_FILE, program), _named(NOTE_OPEN_LINE, program)
     if blocks:
         start, end = blocks[0]
-        note = next((note for note in (NOTE_NEW_FILE, NOTE_OPEN_LINE) if note in text[start:end]), NOTE)
+        note = next((note for note in (new_file, open_line) if note in text[start:end]), NOTE)
         for other_start, other_end in reversed(blocks[1:]):
             text = text[:other_start] + text[other_end:]
-        return Edit(path, before, text[:start] + _block(note, lines) + text[end:])
+        return Edit(path, before, text[:start] + _block(note, lines, program) + text[end:])
     if before is None:
-        return Edit(path, before, _block(NOTE_NEW_FILE, lines))
+        return Edit(path, before, _block(NOTE_NEW_FILE, lines, program))
     if text and not text.endswith(b"\n"):
-        return Edit(path, before, text + b"\n" + _block(NOTE_OPEN_LINE, lines))
-    return Edit(path, before, text + _block(NOTE, lines))
+        return Edit(path, before, text + b"\n" + _block(NOTE_OPEN_LINE, lines, program))
+    return Edit(path, before, text + _block(NOTE, lines, program))
 
 
-def plan_removal(path: str, before: bytes | None) -> Edit:
+def plan_removal(path: str, before: bytes | None, program: str = "kaa") -> Edit:
     """The edit that takes the lines out; a file that holds nothing but what `kaa init` wrote goes with them."""
     text = before or b""
     made_here = False
-    for start, end in reversed(_blocks(path, text)):
+    for start, end in reversed(_own_blocks(path, text, program)):
         block, rest = text[start:end], text[end:]
-        made_here = made_here or NOTE_NEW_FILE in block
+        made_here = made_here or _named(NOTE_NEW_FILE, program) in block
         # The line end before the block was written with it. It stays if more lines followed since.
-        if NOTE_OPEN_LINE in block and not rest and text[:start].endswith(b"\n"):
+        if _named(NOTE_OPEN_LINE, program) in block and not rest and text[:start].endswith(b"\n"):
             start -= 1
         text = text[:start] + rest
     return Edit(path, before, None if before is None or (made_here and not text) else text)
 
 
-def _block(note: bytes, lines: bytes) -> bytes:
-    return START + b"\n" + note + b"\n" + lines + END + b"\n"
+def _block(note: bytes, lines: bytes, program: str) -> bytes:
+    return _named(START, program) + b"\n" + _named(note, program) + b"\n" + lines + _named(END, program) + b"\n"
 
 
-def _blocks(path: str, text: bytes) -> list[tuple[int, int]]:
-    """Where the blocks of kaa start and end in a file; raises DamagedBlock."""
+def _own_blocks(path: str, text: bytes, program: str) -> list[tuple[int, int]]:
+    """Where kaa's blocks are; raises UnfitStartupFile where one by the name conda is that of another conda."""
+    blocks = _blocks(path, text, program)
+    if program != "kaa" and any(_named(NOTE_START, program) not in text[start:end] for start, end in blocks):
+        reason = "has the lines of another installation of conda"
+        raise UnfitStartupFile(path, reason, f"have that installation take them out: conda init --reverse ({path})")
+    return blocks
+
+
+def _blocks(path: str, text: bytes, program: str) -> list[tuple[int, int]]:
+    """Where the blocks between the marks of that name start and end in a file; raises DamagedBlock."""
+    first, last = _named(START, program), _named(END, program)
     found: list[tuple[int, int]] = []
     opened: tuple[int, int] | None = None
     at = 0
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         mark = line.strip()
-        if mark == START:
+        if mark == first:
             if opened is not None:
-                raise DamagedBlock(path, number, "the mark of the beginning stands here a second time")
+                raise DamagedBlock(path, number, "the mark of the beginning stands here a second time", program)
             opened = (at, number)
-        elif mark == END:
+        elif mark == last:
             if opened is None:
-                raise DamagedBlock(path, number, "the mark of the end has no beginning")
+                raise DamagedBlock(path, number, "the mark of the end has no beginning", program)
             found.append((opened[0], at + len(line)))
             opened = None
         at += len(line)
     if opened is not None:
-        raise DamagedBlock(path, opened[1], "the mark of the beginning has no end")
+        raise DamagedBlock(path, opened[1], "the mark of the beginning has no end", program)
     return found
 
 

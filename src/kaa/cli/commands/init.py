@@ -11,6 +11,7 @@ from types import ModuleType
 
 from kaa.cli.arguments import add_output, flag, ignored
 from kaa.cli.entering import Entering
+from kaa.cli.main import program_name
 from kaa.cli.output import print_json
 from kaa.host.directories import home_directory
 from kaa.shell.dialects.table import MODULES, get_dialect
@@ -84,7 +85,7 @@ def plan(arguments: argparse.Namespace) -> list[Edit]:
         if path in edits:
             continue
         if arguments.reverse:
-            edits[path] = plan_removal(path, read_startup_file(path))
+            edits[path] = plan_removal(path, read_startup_file(path), program_name())
         else:
             edits[path] = plan_for(entering, shell, path)
     return list(edits.values())
@@ -93,9 +94,13 @@ def plan(arguments: argparse.Namespace) -> list[Edit]:
 def plan_for(entering: Entering, shell: str, path: str) -> Edit:
     """The edit of one start-up file that teaches a shell to activate environments."""
     home = str(home_directory(entering.environ))
-    hook = entering.shell(get_dialect(shell)).hook(entering.default()).text if MODULES[shell] == "nushell" else ""
+    hook = (
+        entering.shell(get_dialect(shell)).hook(entering.default(), name=program_name()).text
+        if MODULES[shell] == "nushell"
+        else ""
+    )
     lines = startup_lines(shell, hook_words(entering, shell, home), hook)
-    return plan_install(path, read_startup_file(path), lines)
+    return plan_install(path, read_startup_file(path), lines, program_name())
 
 
 def users_shell() -> str:
@@ -107,6 +112,9 @@ def users_shell() -> str:
 def hook_words(entering: Entering, shell: str, home: str) -> list[str]:
     """The words that print the hook, also in a shell that knows nothing of kaa yet."""
     root = entering.installation.root_prefix
+    if program_name() == "conda":
+        # The program knows its root prefix, and its words are those that tools look for.
+        return [*entering.installation.command, f"shell.{shell}", "hook"]
     elsewhere = ["--root-prefix", root] if root != os.path.join(home, "kaa") else []  # noqa: PTH118
     return [*entering.installation.command, "shell", "hook", shell, *elsewhere]
 

@@ -51,10 +51,10 @@ class Nushell:
             for action in hook.start
             if isinstance(action, SetVariable) and action.name not in ("PATH", "CONDA_SHLVL")
         }
-        text = f"const KAA_COMMAND = {_json(list(hook.command))}\n" + hook.source
+        text = f"const {hook.name.upper()}_COMMAND = {_json(list(hook.command))}\n" + hook.source
         text += f"load-env {_json(variables)}\n"
         if hook.default is not None:
-            text += f'if ($env.CONDA_SHLVL? | default "0") == "0" {{ kaa activate {_json(hook.default)} }}\n'
+            text += f'if ($env.CONDA_SHLVL? | default "0") == "0" {{ {hook.name} activate {_json(hook.default)} }}\n'
         return text
 
 
