@@ -9,9 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any, NoReturn
 
 from kaa import __version__
 from kaa.cli.main import program_name
+from kaa.cli.near_words import meant
 from kaa.cli.output import report_crash, report_error, report_interrupt
 from kaa.cli.program import as_called
 from kaa.cli.table import COMMANDS, GROUPS, Command, find_command
@@ -60,7 +62,7 @@ class Invocation:
     def run(self) -> int:
         """Find the command, parse the rest, and run it."""
         leading, rest = split_leading(self._words)
-        if not rest or rest[0] in ("-h", "--help", "help"):
+        if not rest or rest[0] in ("-h", "--help"):
             print(as_called(overview()))
             return 0
         command = find_command(rest[0])
@@ -98,7 +100,8 @@ def split_leading(words: Sequence[str]) -> tuple[list[str], list[str]]:
             leading.append(word)
             at += 1
         else:
-            raise Usage(f"unknown flag {word} before the command; `kaa --help` lists the commands")
+            hint = meant(word, [*LEADING_FLAGS, *LEADING_VALUES, "--help", "--version"], at_most=1)
+            raise Usage(f"unknown flag {word} before the command; {hint or '`kaa --help` lists the commands'}")
     return leading, list(words[at:])
 
 
@@ -113,10 +116,49 @@ def parse(command: Command, module: ModuleType, words: Sequence[str]) -> argpars
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose texts say what to type under the name by which kaa was called."""
+    """A parser whose texts say what to type under the name by which kaa was called, and what may have been meant."""
 
     def format_help(self) -> str:
         return as_called(super().format_help())
+
+    def add_subparsers(self, **options: Any) -> Any:
+        return super().add_subparsers(**{"parser_class": WordParser, **options})
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.refuse(unknown)
+        return found
+
+    def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = self.parse_known_intermixed_args(args, namespace)
+        if unknown:
+            self.refuse(unknown)
+        return found
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """Exit, for words that nothing takes."""
+        shown = [name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
+        flags = [word.partition("=")[0] for word in words if word.startswith("-")]
+        lines = [f"  {flag}: {hint}" for flag in flags if (hint := meant(flag, shown))]
+        self.error("\n".join([f"unrecognized arguments: {' '.join(words)}", *lines]))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            hint = meant(str(value), map(str, action.choices or ()))
+            raise argparse.ArgumentError(action, f"{error.message}; {hint}" if hint else error.message) from error
+
+
+class WordParser(Parser):
+    """The parser of a word of a command: it has the last say on what stands behind that word."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.refuse(unknown)
+        return found, unknown
 
 
 def make_parser(command: Command, module: ModuleType) -> argparse.ArgumentParser:
@@ -190,8 +232,5 @@ def find_program(name: str, search_path: str) -> Path | None:
 
 def unknown_command(word: str) -> str:
     """What to tell someone who asks for a command that is not there."""
-    difflib = importlib.import_module("difflib")
     names = [name for command in COMMANDS for name in (command.name, *command.aliases)]
-    near: list[str] = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else "`kaa --help` lists the commands"
-    return f"there is no command {word!r}; {hint}"
+    return f"there is no command {word!r}; {meant(word, names) or '`kaa --help` lists the commands'}"

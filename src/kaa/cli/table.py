@@ -87,6 +87,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("doctor", _MODULES + "doctor", "Look at this installation as a whole.", SETTINGS, ("check",), light=True),
     Command("config", _MODULES + "config", "Show and change settings.", SETTINGS, light=True),
     Command("notices", _MODULES + "notices", "Show what the channels have to say.", SETTINGS),
+    Command("help", _MODULES + "help", "Show the commands, or what one of them takes.", SETTINGS, light=True),
     Command("commands", _MODULES + "commands", "Print the names of all commands.", SETTINGS, light=True),
     Command("plugins", _MODULES + "plugins", "List plugins, of which there are none.", SETTINGS, light=True),
     Command(

@@ -5,7 +5,7 @@ A name stands for a directory right below one of the environments directories; `
 
 from __future__ import annotations
 
-import contextlib
+import importlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -43,9 +43,15 @@ class EnvironmentNotFound(KaaError):
     def __init__(self, name: str, searched: tuple[Path, ...]) -> None:
         self.name = self.environment_name = name
         self.searched = [str(path) for path in searched]
+        known = {child.name for directory in searched for child in _environments_in(directory)}
+        near = importlib.import_module("difflib").get_close_matches(name, sorted(known))
         super().__init__(
             f"there is no environment called {name!r} in {', '.join(self.searched) or 'any directory'}",
-            hints=(f"create it with `kaa create --name {name}`", "list the environments with `kaa env list`"),
+            hints=(
+                *([f"did you mean {' or '.join(near)}?"] if near else ()),
+                f"create it with `kaa create --name {name}`",
+                "list the environments with `kaa env list`",
+            ),
         )
 
 
@@ -112,14 +118,19 @@ class EnvironmentDirectories:
         if _is_environment(self.root_prefix):
             found[self.root_prefix] = None
         for directory in self.directories:
-            with contextlib.suppress(OSError):
-                for child in sorted(directory.iterdir()):
-                    if not is_set_aside(child.name) and _is_environment(child):
-                        found[child] = None
+            found.update(dict.fromkeys(_environments_in(directory)))
         for path in sorted(set(registered)):
             if _is_environment(path):
                 found[path] = None
         return tuple(found)
+
+
+def _environments_in(directory: Path) -> list[Path]:
+    try:
+        children = sorted(directory.iterdir())
+    except OSError:
+        return []
+    return [child for child in children if not is_set_aside(child.name) and _is_environment(child)]
 
 
 def _is_environment(path: Path) -> bool:

@@ -6,6 +6,7 @@ directories of named environments, in order.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Sequence
 
@@ -20,10 +21,15 @@ class EnvironmentNameNotFound(KaaError):
 
     def __init__(self, name: str, directories: Sequence[str]) -> None:
         known = sorted({entry for directory in directories for entry in _environments_in(directory)})
+        near = importlib.import_module("difflib").get_close_matches(name, known)
         have = f"the environments are: {', '.join(known)}" if known else f"make it: kaa create --name {name} PACKAGES"
         super().__init__(
             f"No environment is named {name!r} (looked in: {', '.join(directories)}).",
-            hints=(have, "give the path of an environment, with a slash in it"),
+            hints=(
+                *([f"did you mean {' or '.join(near)}?"] if near else ()),
+                have,
+                "give the path of an environment, with a slash in it",
+            ),
         )
         self.environment_name = name
         self.directories = tuple(directories)
