@@ -77,6 +77,7 @@ def _recover(session: Session, prefix: Path) -> Recovery:
         relocated = recover_moved(session, prefix) if is_relocating(str(prefix)) else "nothing"
         if relocated != "nothing" and not is_unsettled(prefix):
             return Recovery(prefix, relocated, Prefix(prefix).is_environment())
+        was_there = Prefix(prefix).is_environment()
         with _locked(session, prefix):
             # Whoever held the lock until now may have ended well.
             journal = Journal.read(prefix)
@@ -87,7 +88,9 @@ def _recover(session: Session, prefix: Path) -> Recovery:
             if not exists:
                 unborn = _is_unborn(prefix)
                 clear_away(prefix, made)
-                outcome = "taken back" if unborn and outcome == aside == "nothing" else outcome
+                # Of one that went while its lock was waited for, the file of the lock may be left.
+                begun = unborn and not was_there
+                outcome = "taken back" if begun and outcome == aside == "nothing" else outcome
     except OSError as error:
         raise RecoveryFailed(prefix, f"{error.filename or prefix}: {error.strerror or error}") from error
     outcome = outcome if aside == "nothing" else aside
