@@ -1,17 +1,18 @@
-"""Write docs/reference/commands.md and options.md from the code; with --check, tell whether they are current."""
+"""Write docs/reference/commands.md, options.md and kaa.1 from the code; with --check, tell whether they are current."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from kaa.cli.man_page import man_page
 from kaa.cli.reference import commands_page, options_page
 
 FOLDER = Path(__file__).parent / "reference"
 
 
 def main(arguments: list[str]) -> int:
-    pages = {"commands.md": commands_page(), "options.md": options_page()}
+    pages = {"commands.md": commands_page(), "options.md": options_page(), "kaa.1": man_page()}
     stale = [
         name
         for name, text in pages.items()

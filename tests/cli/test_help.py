@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import itertools
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from kaa.cli.table import COMMANDS
+from kaa.cli.completion import find_place
+from kaa.cli.dispatch import make_parser
+from kaa.cli.man_page import escape, man_page
+from kaa.cli.table import COMMANDS, find_command
 from tests.cli.commands import Kaa
 from tests.shell.houses import House, make_environment
 
@@ -51,6 +60,7 @@ WRONG = [
     (["create", "-n", "x", "--chanel=c", "y"], "--chanel: did you mean --channel"),
     (["list", "--exprot", "--jsno"], "--jsno: did you mean --json"),
     (["env", "update", "--prun"], "--prun: did you mean --prune?"),
+    (["clean", "--tarbals"], "--tarbals: did you mean --tarballs?"),
     (["env", "lst"], "did you mean list?"),
     (["env", "config", "vars", "sett"], "did you mean set"),
     (["install", "--strategy", "higest", "x"], "did you mean highest?"),
@@ -69,6 +79,8 @@ def test_a_flag_that_is_like_nothing_gets_no_hint(kaa: Kaa) -> None:
     answer = kaa("list", "--zzzzzzzz")
     assert answer.code == 2
     assert answer.err.endswith("kaa list: error: unrecognized arguments: --zzzzzzzz\n")
+    # What begins with -- is a little like everything that does.
+    assert kaa("env", "update", "--dry-run").err.endswith("unrecognized arguments: --dry-run\n")
 
 
 def test_a_flag_of_another_word_is_not_proposed(kaa: Kaa) -> None:
@@ -96,3 +108,67 @@ def test_environments_with_a_name_like_that(kaa: Kaa, words: list[str]) -> None:
         document = kaa(*words, "--json").json()
         assert document["exception_name"] == "EnvironmentNameNotFound"
         assert document["guidance"]["hints"][0] == "did you mean analysis?"
+
+
+PAGES = ("coming-from-conda.md", "coming-from-others.md", "how-to.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_name_only_commands_and_flags_that_there_are(page: str) -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / page).read_text(encoding="utf-8")
+    lines = re.findall(r"`kaa ([a-z][^`]*)`", text)
+    assert len(lines) > 5
+    for line in lines:
+        name, *words = line.replace('"', "").split()
+        command = find_command(name)
+        assert command is not None, line
+        parser = make_parser(command, importlib.import_module(command.module))
+        place = find_place(parser, [word for word in words if not word.startswith("-")])
+        known = (place.parser if place else parser)._option_string_actions
+        before = itertools.takewhile(lambda word: word not in ("python", "CMD", "PROGRAM", "jq"), words)
+        unknown = [word for word in before if word.startswith("-") and word.partition("=")[0] not in known]
+        assert not unknown, (line, unknown)
+
+
+# -- the manual page --------------------------------------------------------------------------------------------------
+
+
+def test_the_manual_page_names_every_command_and_every_flag() -> None:
+    page = man_page()
+    flags: set[str] = set()
+    for command in COMMANDS:
+        for name in (command.name, *command.aliases):
+            assert re.search(rf'^\.SS "(.*, )?kaa {re.escape(escape(name))}[,"]', page, re.MULTILINE), name
+        parser = make_parser(command, importlib.import_module(command.module))
+        for action in parser._actions:
+            if action.help != argparse.SUPPRESS:
+                flags.update(action.option_strings)
+    for flag in flags - {"-h", "--help"}:
+        assert rf"\fB{escape(flag)}\fR" in page, flag
+    assert "==SUPPRESS==" not in page
+
+
+@pytest.mark.parametrize("text", [".request", "'request", "a \\fBb", 'say "so"', "--flag", "`x` ~/y ^z", "a\n.b\n'c"])
+def test_text_that_roff_prints_as_it_stands(text: str) -> None:
+    printed = roff(f".TH A 1\n.nf\n{escape(text)}\n")
+    lines = [line.strip() for line in printed.splitlines()]
+    for line in text.split("\n"):
+        assert line in lines
+
+
+def test_the_manual_page_is_roff_without_a_fault() -> None:
+    printed = roff(man_page())
+    for command in COMMANDS:
+        assert f"kaa {command.name}" in printed
+    assert "~/.condarc" in printed
+    assert "\\f" not in printed
+
+
+def roff(page: str) -> str:
+    """The page as a terminal shows it; groff must have nothing to say about it."""
+    if shutil.which("groff") is None:
+        pytest.skip("groff is not installed")
+    words = ["groff", "-man", "-ww", "-Kutf8", "-Tutf8", "-P-cbou"]
+    done = subprocess.run(words, input=page.encode(), capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()

@@ -1,17 +1,18 @@
 # Completion of @program@ for bash: the words go to kaa, which answers a word a line, and behind a tab what it means.
 
 __@program@_complete() {
-    local IFS=$' \t\n' breaks='' word line answer
+    local IFS=$' \t\n' breaks='' last=-1 word line answer
     local -a words=()
     # bash takes --flag=value and host:port apart; kaa is to see them whole.
     for word in "${COMP_WORDS[@]:1:COMP_CWORD}"; do
-        if ((${#words[@]})) && [[ $word == [=:]* || ${words[-1]} == *[=:] ]]; then
-            words[-1]+=$word
+        if ((last >= 0)) && [[ $word == [=:]* || ${words[last]} == *[=:] ]]; then
+            words[last]+=$word
         else
-            words+=("$word")
+            words[++last]=$word
         fi
     done
-    word=${words[-1]-}
+    ((last >= 0)) || return 0
+    word=${words[last]}
     # What stands before the last of those marks is not replaced, and must not be repeated.
     [[ $word == *[=:]* && $COMP_WORDBREAKS == *[=:]* ]] && breaks=${word%"${word##*[=:]}"}
     COMPREPLY=()
