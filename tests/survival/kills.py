@@ -38,6 +38,7 @@ from tests.survival.grounds import (
     Entry,
     Ground,
     Picture,
+    Stuck,
     cache_problems,
     differences,
     enter_own_mounts,
@@ -371,7 +372,11 @@ class Killing:
         for way, count in counts.items():
             for point in self.choose(way, count):
                 self.ground.bring(self.scene.state)
-                problem = self.interrupt(point) or ("" if point.way == "alone" else self.after(point))
+                try:
+                    problem = self.interrupt(point) or ("" if point.way == "alone" else self.after(point))
+                except Stuck as error:
+                    self.report.problems.append(str(error))
+                    return self.report
                 self.report.points[way] = self.report.points.get(way, 0) + 1
                 if problem:
                     self.report.problems.append(f"{self.report.scene} at {point}: {problem}")

@@ -191,6 +191,8 @@ class _Tracer:
         self.ended = Ended()
         self.alive = {child}
         self.known = {child}
+        self.gone: set[int] = set()
+        self.is_over = False
 
     def run(self) -> Ended:
         _, status = os.waitpid(self.child, _WALL)
@@ -205,6 +207,7 @@ class _Tracer:
                     self.stopped(process, status)
             else:
                 self.alive.discard(process)
+                self.gone.add(process)
                 if process == self.child:
                     self.ended.status = status
         return self.ended
@@ -216,10 +219,14 @@ class _Tracer:
             # A new thread or process begins with a stop, which may be seen before its parent's.
             self.known.add(process)
             self.alive.add(process)
+            if self.is_over:
+                self.end_all()
+                return
         elif event in _NEW_PROCESS:
             message = ctypes.c_ulong()
             _ptrace(_PTRACE_GETEVENTMSG, process, None, ctypes.byref(message))
-            self.alive.add(message.value)
+            # It may have ended before this was told.
+            self.alive |= {message.value} - self.gone
         elif event == _SECCOMP:
             if self.at_call(process):
                 return
@@ -240,9 +247,7 @@ class _Tracer:
         self.ended.calls.append(call)
         answer = self.decide(call)
         if answer == KILL:
-            for one in self.alive:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(one, signal.SIGKILL)
+            self.end_all()
             return True
         if answer == SHORT:
             # The third argument of write and pwrite64 is how many bytes.
@@ -253,6 +258,13 @@ class _Tracer:
             registers.rax = (1 << 64) - answer
             _ptrace(_PTRACE_SETREGS, process, None, ctypes.byref(registers))
         return False
+
+    def end_all(self) -> None:
+        """End all that is known; what was just begun is ended when it is seen."""
+        self.is_over = True
+        for one in self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
 
 
 def _ptrace(request: int, process: int, address: object, data: object) -> None:
