@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kaa.cli.commands.completion import completion_text
 from tests.channels import ChannelBuilder, Server
 from tests.cli.commands import Kaa
 from tests.shell.houses import KAA, House, make_environment
@@ -64,6 +65,12 @@ TABLE: list[tuple[list[str], list[str]]] = [
     (["run", "-n", "demo", "to"], ["tool", "<programs>"]),
     (["run", "-n", "demo", "tool", "--"], ["<files>"]),
     (["completion", "--comp"], ["--complete"]),
+    (["completion", ""], ["bash", "zsh", "fish"]),
+    (["help", "ins"], ["install"]),
+    (["help", "env", "l"], ["list"]),
+    (["help", "env", "config", "vars", "u"], ["unset"]),
+    (["help", "install", ""], []),
+    (["help", "nothing", ""], []),
 ]
 
 
@@ -149,6 +156,17 @@ def test_completion_takes_one_shell(kaa: Kaa) -> None:
         answer = kaa("completion", *words)
         assert answer.code == 2
         assert "one of: bash, zsh, fish" in answer.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("program", ["kaa", "conda"])
+def test_the_text_is_for_the_name_by_which_kaa_is_called(shell: str, program: str) -> None:
+    text = completion_text(shell, program)
+    assert f"__{program}_complete" in text
+    assert f"{program} completion --complete -- " in text
+    assert "@" not in text.replace("[@]", "").replace("(@", "")
+    code = [line for line in text.splitlines() if not line.lstrip().startswith("# ")]
+    assert any("kaa " in line for line in code) == (program == "kaa")
 
 
 # -- in real shells ---------------------------------------------------------------------------------------------------

@@ -72,6 +72,10 @@ class Line:
         if self.command_word is None:
             yield from self._first_words()
             return
+        if self.command_word == "help" and self.words and not self.current.startswith("-"):
+            # The words of the command that help is wanted for, and nothing else of it.
+            yield from Line(self.words, self.current, self.environ).words_of_command()
+            return
         command = find_command(self.command_word)
         if command is None:
             return
@@ -81,6 +85,14 @@ class Line:
         place = find_place(make_parser(command, importlib.import_module(command.module)), self.words)
         if place is not None:
             yield from self._at(place)
+
+    def words_of_command(self) -> Iterator[Suggestion]:
+        """Of all that may stand there, the words that the command itself has."""
+        command = find_command(self.command_word or "")
+        if command is not None:
+            place = find_place(make_parser(command, importlib.import_module(command.module)), self.words)
+            if place is not None and isinstance(place.positional, argparse._SubParsersAction):
+                yield from self._positional(place.positional, within=False)
 
     def _is_plainly_a_package(self) -> bool:
         """Whether that can be told without the parser of the command: no flag is near but those for the target."""
@@ -121,7 +133,7 @@ class Line:
         if isinstance(action, argparse._SubParsersAction):
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
             yield from (Suggestion(name, helps.get(name, "")) for name in action.choices)
-        elif action.nargs == argparse.REMAINDER:
+        elif action.nargs == argparse.REMAINDER and action.metavar != "SHELL":
             yield from [Suggestion("", FILES)] if within else self._programs()
         elif action.metavar in ("SPEC", "PACKAGE") or action.dest == "package":
             yield from self._packages()
@@ -148,6 +160,8 @@ class Line:
             yield from (Suggestion(name, option.help) for name, option in options.items() if not option.inert)
         elif metavar == "COMMAND":
             yield from (Suggestion(one.name, one.help) for one in COMMANDS if not one.hidden)
+        elif metavar == "SHELL" and action.dest == "words":
+            yield from map(Suggestion, ("bash", "zsh", "fish"))
         elif metavar == "SHELL":
             yield from map(Suggestion, importlib.import_module("kaa.shell.dialects.table").MODULES)
         elif metavar == "CHANNEL":
