@@ -357,7 +357,8 @@ def test_who_comes_while_a_rename_is_under_way_waits(ground: Ground, place: str)
     with ground.session() as session:
         session.reporter = released
         with contextlib.suppress(NotAnEnvironment):
-            assert recover_environment(session, ground.place(place)).outcome == "nothing"
+            # It may come while the last traces go, and help with that.
+            assert recover_environment(session, ground.place(place)).outcome in ("nothing", "finished")
     assert os.waitstatus_to_exitcode(os.waitpid(renaming, 0)[1]) == 0
     assert not ground.old.exists()
     assert expected.check(ground.old) == "new"

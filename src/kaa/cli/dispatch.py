@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from kaa import __version__
-from kaa.cli.main import program_name
+from kaa.cli.called import program_name
 from kaa.cli.near_words import meant
 from kaa.cli.output import report_crash, report_error, report_interrupt
 from kaa.cli.program import as_called

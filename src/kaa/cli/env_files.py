@@ -29,8 +29,8 @@ from kaa.api.replacing import plan_anew
 from kaa.api.session import Session
 from kaa.api.settling import settle
 from kaa.cli.changing import Request, change_options, check_changeable, perform, print_result
-from kaa.cli.commands.create import create, with_default_packages
 from kaa.cli.configuring import ArgumentsMissing, existing_target, new_target
+from kaa.cli.creating import create, with_default_packages
 from kaa.config.sources import expand_text
 from kaa.envfiles.lock import is_lock_name
 from kaa.envfiles.spec import EnvironmentSpec

@@ -14,8 +14,8 @@ from kaa.api.recording import change_variables, latest_number
 from kaa.api.session import Session
 from kaa.api.settling import settle
 from kaa.cli.changing import change_options, check_changeable, perform, print_result
-from kaa.cli.commands.create import create_planned, how_to_enter
 from kaa.cli.configuring import ArgumentsMissing
+from kaa.cli.creating import create_planned, how_to_enter
 from kaa.config.sources import expand_text
 from kaa.envfiles.lock import is_lock_name
 from kaa.prefix.prefix import Prefix

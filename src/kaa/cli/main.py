@@ -9,6 +9,8 @@ import gc
 import os
 import sys
 
+from kaa.cli.called import program_name
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,9 +54,3 @@ def version_line(program: str) -> str:
     from kaa import __version__  # noqa: PLC0415 - a constant of the package
 
     return f"kaa {__version__}"
-
-
-def program_name(argv0: str | None = None) -> str:
-    """`conda` where the program was called so, else `kaa`; by default that of this process."""
-    name = (sys.argv[0] if argv0 is None else argv0).replace("\\", "/").rpartition("/")[2].removesuffix(".exe")
-    return "conda" if name == "conda" else "kaa"

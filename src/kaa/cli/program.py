@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from kaa.cli.main import program_name
+from kaa.cli.called import program_name
 
 
 def as_called(text: str, program: str | None = None) -> str:

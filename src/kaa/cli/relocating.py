@@ -9,8 +9,8 @@ from pathlib import Path
 from kaa.api.relocating import plan_clone, relocate
 from kaa.api.session import Session
 from kaa.cli.changing import command_line
-from kaa.cli.commands.create import agreed_replacement
 from kaa.cli.configuring import environment_directories
+from kaa.cli.creating import agreed_replacement
 from kaa.cli.output import print_json, size_text
 from kaa.cli.prompt import DryRunEnds, confirm
 from kaa.config.options import Config

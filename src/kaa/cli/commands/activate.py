@@ -6,7 +6,7 @@ import argparse
 import os
 
 from kaa.cli.arguments import add_output
-from kaa.cli.main import program_name
+from kaa.cli.called import program_name
 from kaa.errors import KaaError
 
 HELP = """Enter an environment: its programs come first on PATH, its variables are set.

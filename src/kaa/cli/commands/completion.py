@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 from kaa.cli.arguments import add_output
+from kaa.cli.called import program_name
 from kaa.cli.configuring import ArgumentsMissing
-from kaa.cli.main import program_name
 from kaa.errors import KaaError
 from kaa.shell.script import HOOKS
 

@@ -10,8 +10,8 @@ import sys
 from types import ModuleType
 
 from kaa.cli.arguments import add_output, flag, ignored
+from kaa.cli.called import program_name
 from kaa.cli.entering import Entering
-from kaa.cli.main import program_name
 from kaa.cli.output import print_json
 from kaa.host.directories import home_directory
 from kaa.shell.dialects.table import MODULES, get_dialect

@@ -7,8 +7,8 @@ import os
 import sys
 
 from kaa.cli.arguments import add_output
+from kaa.cli.called import program_name
 from kaa.cli.entering import Entering, tell
-from kaa.cli.main import program_name
 from kaa.errors import KaaError
 from kaa.shell.dialects.table import MODULES, get_dialect
 from kaa.shell.script import Shell, ShellText, Steps
