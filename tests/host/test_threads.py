@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -49,3 +51,41 @@ def test_after_an_error_nothing_new_begins() -> None:
     with pytest.raises(KeyError):
         map_in_threads(work, range(1000), workers=1)
     assert done == []
+
+
+FIRST_USE = """
+import sys, threading
+import msgspec
+from kaa.host.threads import know_types
+from kaa.models.repodata import make_decoders, parse_repodata, parse_shard
+from kaa.package_cache.extracted_package import TYPES_READ
+
+sys.setswitchinterval(1e-6)
+know_types(*TYPES_READ)
+make_decoders(shards=False)
+make_decoders(shards=True)
+barrier = threading.Barrier(6)
+
+def work():
+    barrier.wait()
+    for kind in TYPES_READ:
+        try:
+            msgspec.json.decode(b'{"name": "a", "version": "1", "build": "0", "paths": []}', type=kind)
+        except msgspec.ValidationError:
+            pass
+    parse_repodata(b'{"packages": {"a-1-0.tar.bz2": {"name": "a", "version": "1", "build": "0"}}}')
+    parse_shard(msgspec.msgpack.encode({"packages": {}, "packages.conda": {}}), "")
+
+threads = [threading.Thread(target=work) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_types_are_complete_before_threads_use_them() -> None:
+    # Without that most of these end by a signal.
+    for _ in range(4):
+        done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr

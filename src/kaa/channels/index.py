@@ -35,6 +35,7 @@ from kaa.errors import KaaError
 from kaa.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from kaa.host.files import write_atomic
 from kaa.host.locks import file_lock
+from kaa.host.threads import know_types
 from kaa.models.artifact import parse_file_name
 from kaa.models.match_spec import MatchSpec
 from kaa.models.package_info import IndexJson
@@ -132,6 +133,7 @@ def index_channel(
     if relations is not None:
         check_relations(folder, relations)
     wanted = sorted({"noarch", *(find_subdirs(folder) if subdirs is None else subdirs)})
+    know_types(IndexJson)
     with file_lock(folder / LOCK_NAME), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         return tuple(
             _index_subdir(folder / subdir, pool, reporter, clock, verify=verify, shards=shards, relations=relations)

@@ -9,8 +9,19 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def know_types(*types: type[msgspec.Struct]) -> None:
+    """Let msgspec complete what it knows of types; to be called before several threads decode into them.
+
+    It does that when a type is first used, and a second thread that uses the type meanwhile crashes the process.
+    """
+    for one in types:
+        msgspec.json.Decoder(one)
 
 
 def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item], *, workers: int) -> list[Result]:

@@ -28,6 +28,7 @@ from kaa.index.subdir_source import Absent, LocalSource, Opened, Sources, Subdir
 from kaa.models.channel import Channel
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
+from kaa.models.repodata import make_decoders
 from kaa.net.client import HttpClient
 
 STAGE = "Reading channels"
@@ -289,6 +290,9 @@ def _open_all(wanted: Sequence[_Wanted], report: Reporter) -> list[Opened | Open
         if number not in found and isinstance(one.source, LocalSource):
             found[number] = open_one(number)
     missing = [number for number in range(len(wanted)) if number not in found]
+    if len(missing) > 1:
+        make_decoders(shards=False)
+        make_decoders(shards=True)
     found.update(zip(missing, map_in_threads(open_one, missing, workers=_AT_ONCE), strict=True))
     return [found[number] for number in range(len(wanted))]
 

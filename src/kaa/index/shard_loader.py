@@ -18,7 +18,7 @@ import msgspec
 from kaa.index.shard_source import ShardNotServed
 from kaa.index.sharded_data import ShardedData
 from kaa.index.subdir_data import ChannelSubdir
-from kaa.models.repodata import Shard
+from kaa.models.repodata import Shard, make_decoders
 from kaa.solver.candidates import split_dependency
 
 AT_ONCE = 16
@@ -187,6 +187,8 @@ class ShardLoader:
         if self._idle:
             self._more.notify()
         elif self._threads < AT_ONCE:
+            if not self._threads:
+                make_decoders(shards=True)
             self._threads += 1
             threading.Thread(target=self._work, name="kaa-shards", daemon=True).start()
 

@@ -292,6 +292,16 @@ def _shard_decoder() -> msgspec.msgpack.Decoder[Shard]:
     return msgspec.msgpack.Decoder(Shard)
 
 
+def make_decoders(*, shards: bool) -> None:
+    """Make the decoders of documents, or of shards, now: two threads must not do it at once."""
+    if shards:
+        _shard_index_decoder()
+        _shard_decoder()
+        _shard_record_decoder()
+    else:
+        _repodata_decoder()
+
+
 def parse_shard_index(content: Buffer, source: str) -> ShardIndex:
     """Read a (decompressed) shard index. Raises RepodataInvalid."""
     _refuse_web_page(content, source)

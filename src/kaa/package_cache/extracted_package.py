@@ -210,6 +210,10 @@ class _Named(msgspec.Struct):
     build: str
 
 
+TYPES_READ = (PathsJson, LinkJson, RepoDataRecord, _Named)
+"""What the files of a package are decoded into."""
+
+
 def said_dist(directory: Path) -> str:
     """The dist string that an unpacked package gives itself in info/index.json."""
     index = _decode(directory / "info" / "index.json", _read_index(directory), _Named)

@@ -25,6 +25,7 @@ from kaa.events import Event, Note, Reporter, StageAdvanced, Warned
 from kaa.host.files import remove_tree
 from kaa.host.locks import LockHolder, file_lock
 from kaa.host.room import FULL, room_left
+from kaa.host.threads import know_types
 from kaa.models.channel import url_to_path
 from kaa.models.record import RepoDataRecord
 from kaa.net.client import HttpClient
@@ -41,6 +42,7 @@ from kaa.package_cache.cache import (
     with_identity,
 )
 from kaa.package_cache.extracted_package import (
+    TYPES_READ,
     ExtractedPackage,
     UnreadablePackage,
     completed,
@@ -81,6 +83,7 @@ class Fetching(msgspec.Struct):
         """The packages, in the order of `records`; two equal ones are fetched once."""
         # Made here, so that a cache that cannot be written to is one error and not many.
         self.cache.writable_directory()
+        know_types(*TYPES_READ)
         workers = max(1, min(parallel, len(records)))
         unique = {(record.dist, record.sha256 or record.md5 or record.url): record for record in records}
         with ThreadPoolExecutor(workers, thread_name_prefix="kaa-fetch") as pool:
