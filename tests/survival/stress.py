@@ -427,7 +427,9 @@ def environments_below(folder: Path) -> Iterator[Path]:
     """What looks like an environment, whole or not."""
     for path in sorted(folder.rglob("conda-meta")):
         if "pkgs" not in path.parts:
-            yield path.parent
+            # What is on its way to an environment, or was one, is settled with that environment.
+            beside = re.fullmatch(r"\.(.+)\.kaa-\w+", path.parent.name)
+            yield path.parent.with_name(beside[1]) if beside else path.parent
 
 
 def left_over(place: Place) -> Iterator[str]:

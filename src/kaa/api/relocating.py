@@ -22,7 +22,7 @@ from kaa.prefix.environments import absolute_location
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.record_files import read_record_files
 from kaa.prefix.state import check_not_frozen, is_frozen
-from kaa.transaction.plan import python_of
+from kaa.transaction.plan import EnvironmentChanged, python_of
 from kaa.transaction.relocation import PathChange
 from kaa.transaction.relocation_execute import check_relocation, check_target
 from kaa.transaction.relocation_execute import relocate as execute_relocation
@@ -126,6 +126,9 @@ def _look_at(session: Session, wish: _Wish, environment: Prefix, *, is_base: boo
     )
     try:
         found = surveyor.look()
+    except FileNotFoundError as error:
+        # What was listed a moment ago: somebody is changing it.
+        raise EnvironmentChanged(source, [os.path.relpath(error.filename or source, source)]) from error
     except OSError as error:
         raise CannotRelocate(source, f"cannot be read: {error.filename or source}: {error.strerror}") from error
     other_disk = _device(source) != _device(wish.target)

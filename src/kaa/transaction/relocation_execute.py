@@ -202,7 +202,13 @@ class Relocation:
             if self.goes:
                 write_marker(self.plan.source, self.marker)
             with self._make_staging():
-                self._build()
+                try:
+                    self._build()
+                except FileNotFoundError as error:
+                    # It was planned before this held the lock of the source.
+                    if self._is_still():
+                        raise
+                    raise EnvironmentChanged(self.plan.source, ["files"]) from error
                 self._give_name()
                 finish(self.marker, self.reporter, self.registrar, checkpoint=self.checkpoint, compared=True)
         except BaseException:
@@ -232,7 +238,7 @@ class Relocation:
         descriptor = open_directory(self.staging)
         try:
             builder = Builder(self.plan, self.staging, self.options, self.reporter, self.checkpoint)
-            self._copy(builder)
+            builder.build()
             self.checkpoint("compare")
             check_copy(self.plan, builder.made)
             self.checkpoint("history")
@@ -243,18 +249,15 @@ class Relocation:
         finally:
             if descriptor is not None:
                 os.close(descriptor)
-        files, _, _ = list_tree(self.plan.source, is_base=self.plan.is_base)
-        if signature(files) != self.plan.signature:
+        if not self._is_still():
             raise EnvironmentChanged(self.plan.source, ["files"])
 
-    def _copy(self, builder: Builder) -> None:
+    def _is_still(self) -> bool:
+        """Whether the files of the source are those that the plan was made for."""
         try:
-            builder.build()
-        except FileNotFoundError as error:
-            # It was planned before this held the lock of the source.
-            if signature(list_tree(self.plan.source, is_base=self.plan.is_base)[0]) != self.plan.signature:
-                raise EnvironmentChanged(self.plan.source, ["files"]) from error
-            raise
+            return signature(list_tree(self.plan.source, is_base=self.plan.is_base)[0]) == self.plan.signature
+        except FileNotFoundError:
+            return False
 
     def _write_history(self) -> None:
         """The history of the old environment and one entry more; from then on the directory is an environment."""
