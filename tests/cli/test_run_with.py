@@ -183,7 +183,7 @@ with open_session(checkpoint=checkpoint, register_envs=False) as session:
 
 
 @pytest.mark.slow
-def test_killed_at_any_step_the_next_run_has_a_whole_environment(street: Street) -> None:
+def test_killed_at_many_steps_the_next_run_has_a_whole_environment(street: Street) -> None:
     def work(step: int) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [sys.executable, "-c", STEPS, str(step)],
@@ -195,7 +195,7 @@ def test_killed_at_any_step_the_next_run_has_a_whole_environment(street: Street)
 
     steps = len(work(0).stdout.splitlines())
     assert steps > 4
-    for step in range(1, steps + 1):
+    for step in sorted({1, 2, steps - 1, steps, *range(1, steps + 1, 3)}):
         for path in street.environments():
             street.out("clean", "-y", "--temporary-environments")
             assert not path.exists()

@@ -21,7 +21,7 @@ def test_killed_at_many_points(scene: str) -> None:
     if scene.startswith(REAL):
         ways = {"seam": 2, "alone": 1, "call": 4, "power": 1}
     else:
-        ways = {"seam": 7, "alone": 3, "call": 17, "short": 4, "power": 3, "time": 4}
+        ways = {"seam": 6, "alone": 3, "call": 16, "short": 3, "power": 3, "time": 4}
     assert points_without_problems("kills", scene, *(f"--{way}={count}" for way, count in ways.items()))
 
 
