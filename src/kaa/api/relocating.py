@@ -126,7 +126,7 @@ def _look_at(session: Session, wish: _Wish, environment: Prefix, *, is_base: boo
     )
     try:
         found = surveyor.look()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         # What was listed a moment ago: somebody is changing it.
         raise EnvironmentChanged(source, [os.path.relpath(error.filename or source, source)]) from error
     except OSError as error:

@@ -28,7 +28,7 @@ from kaa.prefix.distribution_files import read_distributions
 from kaa.prefix.environments import absolute_location, read_registry, registry_file
 from kaa.prefix.former_place import find_former_place
 from kaa.prefix.history import requested_specs
-from kaa.prefix.interruption import LOCK, interruption, is_relocating, is_set_aside
+from kaa.prefix.interruption import HISTORY, LOCK, interruption, is_relocating, is_set_aside
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.python_packages import PythonDistribution
 from kaa.prefix.record_files import RecordFile, read_record_files
@@ -46,6 +46,8 @@ from kaa.transaction.clobber import original_path
 from kaa.transaction.expected import expected_record
 from kaa.transaction.plan import python_of
 
+LOOKS = 3
+"""How often an environment is looked at that changes meanwhile; what is found wrong then says nothing."""
 OF_THE_ENVIRONMENT = frozenset({"conda-meta", "condabin", ".condarc", "condarc", "condarc.d"})
 """What may lie at the top of an environment without a package that brought it."""
 
@@ -76,8 +78,26 @@ def verify_environment(session: Session, prefix: Path) -> Verification:
 
 def inspect_environment(session: Session, prefix: Path) -> Inspection:
     """The same, with the records and what stands at their paths."""
-    start = time.monotonic()
     prefix = absolute_location(prefix, session.cwd)
+    for _ in range(LOOKS - 1):
+        before = _moment(prefix)
+        inspection = _inspect(session, prefix)
+        if not inspection.verification.problems or _moment(prefix) == before:
+            return inspection
+    return _inspect(session, prefix)
+
+
+def _moment(prefix: Path) -> tuple[str, tuple[int, int] | None]:
+    """What is another one when a change of an environment began or ended."""
+    state = None
+    with contextlib.suppress(OSError):
+        found = (prefix / HISTORY).stat()
+        state = found.st_ino, found.st_mtime_ns
+    return interruption(prefix), state
+
+
+def _inspect(session: Session, prefix: Path) -> Inspection:
+    start = time.monotonic()
     unfinished = bool(interruption(prefix)) or is_relocating(str(prefix))
     environment = Prefix(prefix)
     without_history = not environment.is_environment()

@@ -204,7 +204,7 @@ class Relocation:
             with self._make_staging():
                 try:
                     self._build()
-                except FileNotFoundError as error:
+                except (FileNotFoundError, NotADirectoryError) as error:
                     # It was planned before this held the lock of the source.
                     if self._is_still():
                         raise
@@ -256,7 +256,7 @@ class Relocation:
         """Whether the files of the source are those that the plan was made for."""
         try:
             return signature(list_tree(self.plan.source, is_base=self.plan.is_base)[0]) == self.plan.signature
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def _write_history(self) -> None:
