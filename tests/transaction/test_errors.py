@@ -11,12 +11,13 @@ import pytest
 
 from kaa.errors import KaaError
 from kaa.host.locks import LockTimeout, file_lock
+from kaa.models.entry_point import InvalidEntryPoint
 from kaa.prefix.interruption import LOCK
 from kaa.prefix.prefix import BrokenPrefixRecord, DirectoryIsNoEnvironment
 from kaa.prefix.state import EnvironmentFrozen
 from kaa.transaction.actions import UnsafePath
 from kaa.transaction.execute import TransactionFailed
-from kaa.transaction.noarch_python import InvalidEntryPoint, PythonMissing
+from kaa.transaction.noarch_python import PythonMissing
 from kaa.transaction.prepare import DamagedPackage, NotEnoughSpace, NotWritable, PackageNotExtracted
 from tests.channels import File, Package, Symlink
 from tests.transaction.world import World, contents, python_package, tree

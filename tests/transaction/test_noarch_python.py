@@ -8,14 +8,9 @@ from typing import Any
 
 import pytest
 
+from kaa.models.entry_point import EntryPoint, InvalidEntryPoint, parse_entry_point
 from kaa.models.record import PackageRecord
-from kaa.transaction.noarch_python import (
-    EntryPoint,
-    InvalidEntryPoint,
-    entry_point_scripts,
-    parse_entry_point,
-    target_path,
-)
+from kaa.transaction.noarch_python import entry_point_scripts, target_path
 from kaa.transaction.plan import PythonInfo, python_of
 from tests.transaction.world import VERSION
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from kaa.errors import KaaError
+from kaa.models.entry_point import parse_entry_point
 from kaa.models.package_info import LinkJson, PathEntry
 from kaa.models.record import RepoDataRecord
 from kaa.models.subdir import is_windows, operating_system
@@ -22,7 +23,6 @@ from kaa.transaction.noarch_python import (
     PythonMissing,
     entry_point_scripts,
     needs_python,
-    parse_entry_point,
     target_path,
 )
 from kaa.transaction.plan import PythonInfo
