@@ -22,6 +22,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from kaa.errors import KaaError
 from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
@@ -113,10 +114,42 @@ class Columns(msgspec.Struct, array_like=True, frozen=True):
     """Dist strings of records with an unreadable version, and what is wrong with it."""
     indexed: msgspec.Raw = NO_NUMBERS
     """When the channel first offered each candidate, 0 where it does not say; none if it says so of no candidate."""
+    unread: bytes = b""
+    """The set of candidates (as in `sets_of`) of which `depends`, `constrains` and `extras` say only a part.
+
+    The group is a `LazyGroup`, which reads the rest when a search is about to choose one of them. What they do say must
+    hold, and counts before anything is read.
+    """
+
+
+class CandidateNeeds(msgspec.Struct, frozen=True):
+    """What a candidate asks for beyond its columns."""
+
+    depends: tuple[str, ...] = ()
+    constrains: tuple[str, ...] = ()
+    extra_depends: Mapping[str, tuple[str, ...]] = {}
+
+
+class UnusableCandidate(KaaError):
+    """What a candidate asks for cannot be read, or is not to be believed: it cannot be chosen.
+
+    The search goes on with others; `reason` stands in the explanation if there is no solution: "its metadata is
+    damaged".
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class CandidateGroup(Protocol):
-    """What one channel subdir offers under one name."""
+    """What one channel subdir offers under one name.
+
+    Candidates that tie in version and build number are told apart by what their columns say of dependencies that all
+    of them share (better is which admits the higher version), by the higher timestamp, and by the build string that
+    sorts first. A group that prefers one of its files to another gives it the higher build number or timestamp, and
+    says in `indexed` when it came to be on offer: cut-offs look there first.
+    """
 
     @property
     def name(self) -> str: ...
@@ -137,7 +170,18 @@ class CandidateGroup(Protocol):
         """The columns; asked for only when the name takes part in the search."""
 
     def record(self, position: int) -> RepoDataRecord:
-        """The record at a position of the columns."""
+        """The record at a position of the columns; of an unread candidate it says as much as they do."""
+
+
+class LazyGroup(CandidateGroup, Protocol):
+    """A group with candidates of which not everything is known before somebody reads it."""
+
+    def read(self, position: int) -> CandidateNeeds:
+        """What an unread candidate asks for in addition to its columns; raises UnusableCandidate.
+
+        From then on `record` gives the complete record. One solve may ask for the same candidate more than once, and
+        gets the same answer; any other error ends the solve.
+        """
 
 
 class CandidateSource(Protocol):
@@ -151,6 +195,16 @@ class CandidateSource(Protocol):
 
     def near_names(self, name: str) -> Sequence[str]:
         """Names on offer that look like this one, best first."""
+
+
+class LazySource(CandidateSource, Protocol):
+    """A source that can make ready at once what several reads will need."""
+
+    def read_ahead(self, wanted: Sequence[tuple[CandidateGroup, int]]) -> None:
+        """Fetch what `read` of these candidates will need; what goes wrong is for `read` to tell.
+
+        Some of them may never be read.
+        """
 
 
 class RecordGroup:
