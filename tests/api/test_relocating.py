@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from kaa.api.environments import plan_create
 from kaa.api.execution import execute
 from kaa.api.relocating import plan_clone, plan_move, plan_rename, relocate
@@ -18,9 +17,10 @@ from kaa.api.session import Session, open_session
 from kaa.api.verifying import verify_environment
 from kaa.channels.bundled_pip import package_pip
 from kaa.channels.index import index_channel
-from kaa.channels.interpreter import ask_interpreter
-from kaa.channels.python import package_python
 from kaa.events import Event, Note
+from kaa.pypi.interpreters.interpreter import ask_interpreter
+from kaa.pypi.interpreters.packaging import package_python
+
 from tests.channels_room.wheels import build_wheel
 from tests.transaction.relocations import add_user_files, channel_of_all_kinds, files_naming, run_in
 from tests.users import ALICE, let_others_in, needs_root

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from kaa.api.going_back import plan_undo, restore_generation
 from kaa.api.session import open_session
 from kaa.channels.bundled_pip import package_pip
 from kaa.channels.index import index_channel
-from kaa.channels.interpreter import ask_interpreter
-from kaa.channels.python import package_python
 from kaa.channels.wheel import package_wheel
 from kaa.prefix.generations import generation_file, latest_generation
 from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import Prefix
+from kaa.pypi.interpreters.interpreter import ask_interpreter
+from kaa.pypi.interpreters.packaging import package_python
 from kaa.transaction.plan import EnvironmentChanged
+
 from tests.channels import serve
 from tests.cli.commands import Kaa
 from tests.cli.generation_worlds import pip, python_channel, state, wheels

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kaa.archive.write import Source, SourceBytes, SourceFile, SourceLink
-from kaa.channels.built_package import BuiltPackage, build_time
-from kaa.channels.python_config import PLACEHOLDER
 from kaa.errors import KaaError
 from kaa.models.package_info import IndexJson
+from kaa.pypi.built_package import BuiltPackage, build_time
+from kaa.pypi.interpreters.build_configuration import PLACEHOLDER
 
 
 class BoundToPlace(KaaError):

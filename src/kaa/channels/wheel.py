@@ -21,9 +21,7 @@ from tempfile import TemporaryDirectory
 from packaging.utils import canonicalize_name
 
 from kaa.archive.write import Source, SourceBytes, SourceFile
-from kaa.channels.built_package import BuiltPackage, digest_of
 from kaa.channels.pep440 import conda_name, conda_version
-from kaa.channels.python_config import PLACEHOLDER
 from kaa.channels.requirements import (
     Dependencies,
     PlatformMatters,
@@ -41,6 +39,8 @@ from kaa.errors import KaaError
 from kaa.models.match_spec import MatchSpec
 from kaa.models.package_info import IndexJson, LinkJson, NoArchLink
 from kaa.models.subdir import is_windows
+from kaa.pypi.built_package import BuiltPackage, digest_of
+from kaa.pypi.interpreters.build_configuration import PLACEHOLDER
 from kaa.transaction.noarch_python import InvalidEntryPoint, entry_point_scripts, parse_entry_point
 from kaa.transaction.plan import PythonInfo
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
-import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from kaa.channels.elf import ElfImage, glibc_needed, is_elf
-from kaa.channels.elf_patch import with_run_path, without_debugging
-from kaa.channels.interpreter import Interpreter
-from kaa.channels.loader import FoundLibrary, LibrarySearch, belongs_to_c_library, needed_libraries
-from kaa.channels.python_config import (
+import msgspec
+
+from kaa.archive.extract import DIRECTORY_MODE
+from kaa.pypi.interpreters.build_configuration import (
     PLACEHOLDER,
     Layout,
     is_configuration_module,
@@ -21,43 +20,77 @@ from kaa.channels.python_config import (
     relocate_text,
     with_usual_schemes,
 )
+from kaa.pypi.interpreters.elf import ElfImage, glibc_needed, is_elf
+from kaa.pypi.interpreters.elf_patch import with_run_path, without_debugging
+from kaa.pypi.interpreters.interpreter import Interpreter
+from kaa.pypi.interpreters.loader import FoundLibrary, LibrarySearch, belongs_to_c_library, needed_libraries
 
 LEFT_OUT_FOLDERS = frozenset({"__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test"})
 LEFT_OUT_FILES = frozenset({"EXTERNALLY-MANAGED", "sitecustomize.py", "usercustomize.py"})
-LEFT_OUT_SUFFIXES = frozenset({".a", ".o", ".exe", ".pyc"})
+LEFT_OUT_SUFFIXES = (".a", ".o", ".exe", ".pyc")
 TEST_MODULES = ("_test", "_ctypes_test", "_xxtestfuzz", "xxlimited", "xxsubtype")
 USES_THE_MACHINES_LIBRARIES = ("_tkinter",)
 """Modules whose libraries are not carried: Tk needs its scripts and a display, and both are the machine's."""
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 README = "Packages that are installed into this environment are here.\n"
 
 
-@dataclass
-class Staged:
+class Staged(msgspec.Struct, eq=False):
     """A staging directory and what became known while it was filled."""
 
     folder: Path
     layout: Layout
-    images: dict[str, ElfImage] = field(default_factory=dict)
+    read_only: bool = False
+    """Whether files are made so that nobody writes to them, as those of a package in the cache are."""
+    images: dict[str, ElfImage] = msgspec.field(default_factory=dict)
     """The ELF files, as they were, by their path in the package."""
-    carried: dict[str, Path] = field(default_factory=dict)
+    carried: dict[str, Path] = msgspec.field(default_factory=dict)
     """The libraries of the machine that are carried along, and where they were found."""
-    missing: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = msgspec.field(default_factory=dict)
     """Libraries that were not found, and a file that needs each."""
-    placeholders: set[str] = field(default_factory=set)
+    placeholders: set[str] = msgspec.field(default_factory=set)
     """The text files that hold the placeholder."""
-    notes: list[str] = field(default_factory=list)
+    changed: set[str] = msgspec.field(default_factory=set)
+    """Files of the standard library that are not what they are in the original."""
+    written: dict[str, tuple[str, int]] = msgspec.field(default_factory=dict)
+    """The hash and size of every file, by its path in the package."""
+    links: dict[str, str] = msgspec.field(default_factory=dict)
+    """The targets of the symbolic links."""
+    notes: list[str] = msgspec.field(default_factory=list)
+    _folders: set[str] = msgspec.field(default_factory=set)
 
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
-        """Put a file into the staging directory."""
-        target = self.folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        target.chmod(mode)
+        """Put a new file into the staging directory."""
+        self.make_folder(path.rpartition("/")[0])
+        if self.read_only:
+            mode &= 0o555
+        target = f"{self.folder}/{path}"
+        with os.fdopen(os.open(target, _NEW_FILE, mode), "wb", buffering=0) as stream:
+            stream.write(content)
+            os.fchmod(stream.fileno(), mode)
+        self.written[path] = hashlib.sha256(content).hexdigest(), len(content)
 
     def link(self, path: str, target: str) -> None:
         """Put a symbolic link into the staging directory."""
-        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        self.make_folder(path.rpartition("/")[0])
         (self.folder / path).symlink_to(target)
+        self.links[path] = target
+
+    def make_folder(self, folder: str) -> None:
+        """Make a directory of the staging directory, unless it is there."""
+        if folder not in self._folders:
+            if folder:
+                self.make_folder(folder.rpartition("/")[0])
+            with contextlib.suppress(FileExistsError):
+                (self.folder / folder).mkdir(DIRECTORY_MODE)
+            self._folders.add(folder)
+
+    def take_bytecode(self) -> None:
+        """Take in the files that the copy has compiled."""
+        for path in (self.folder / self.layout.standard_library).rglob("*.pyc"):
+            content = path.read_bytes()
+            self.written[path.relative_to(self.folder).as_posix()] = hashlib.sha256(content).hexdigest(), len(content)
+            path.chmod(0o444 if self.read_only else 0o644)
 
     @property
     def least_glibc(self) -> tuple[int, ...]:
@@ -75,18 +108,21 @@ def layout_of(interpreter: Interpreter) -> Layout:
     return Layout(prefixes, interpreter.directory_name, library)
 
 
-def stage_interpreter(interpreter: Interpreter, folder: Path, search_path: str = "") -> Staged:
+def stage_interpreter(
+    interpreter: Interpreter, folder: Path, search_path: str = "", *, read_only: bool = False
+) -> Staged:
     """Fill `folder` with a relocatable copy of an interpreter; `search_path` is LD_LIBRARY_PATH."""
-    staged = Staged(folder, layout_of(interpreter))
+    staged = Staged(folder, layout_of(interpreter), read_only)
     standard_library = staged.layout.standard_library
     _stage_standard_library(staged, interpreter)
     _stage_headers(staged, interpreter)
     _stage_programs(staged, interpreter)
-    _stage_modules(staged, Path(interpreter.platstdlib) / "lib-dynload")
+    for path in module_files(interpreter):
+        _stage_elf(staged, f"{standard_library}/lib-dynload/{path.name}", path)
     _stage_bundled_wheels(staged, interpreter)
-    _stage_libraries(staged, interpreter, LibrarySearch(search_path))
+    _stage_libraries(staged, interpreter, search_path)
     staged.write(f"{staged.layout.site_packages}/README.txt", README.encode())
-    if not (folder / standard_library / "lib-dynload").exists():
+    if not any("/lib-dynload/" in path for path in staged.written):
         # Python finds its platform-dependent part by this directory, even if everything is built in.
         staged.write(f"{standard_library}/lib-dynload/README.txt", b"Every module of this Python is built in.\n")
     return staged
@@ -95,31 +131,55 @@ def stage_interpreter(interpreter: Interpreter, folder: Path, search_path: str =
 # -- Python's own files -----------------------------------------------------------------------------------------------
 
 
-def _stage_standard_library(staged: Staged, interpreter: Interpreter) -> None:
+def library_files(interpreter: Interpreter) -> Iterator[tuple[str, Path]]:
+    """The files of the standard library that go into a package, by their path in it; not its extension modules."""
     source = Path(interpreter.stdlib)
     for relative in _iter_files(source, LEFT_OUT_FOLDERS | {"lib-dynload", "lib-carried"}):
-        if relative.name in LEFT_OUT_FILES or relative.suffix in LEFT_OUT_SUFFIXES:
+        name = relative.rpartition("/")[2]
+        if name in LEFT_OUT_FILES or name.endswith(LEFT_OUT_SUFFIXES):
             continue
-        configuration = relative.parts[0].startswith("config-")
-        if configuration and relative.name != "Makefile":
+        if relative.startswith("config-") and name != "Makefile":
             continue
-        content = (source / relative).read_bytes()
-        if not is_elf(content):
-            content = _relocated(content, PurePosixPath(relative), staged, interpreter)
-            _write_text(staged, f"{staged.layout.standard_library}/{relative.as_posix()}", content)
+        yield relative, source / relative
 
 
-def _relocated(content: bytes, path: PurePosixPath, staged: Staged, interpreter: Interpreter) -> bytes:
-    """A file of the standard library as it has to be in the package."""
+def header_files(interpreter: Interpreter) -> Iterator[tuple[str, Path]]:
+    """The headers, by their path below the directory of headers."""
+    source = Path(interpreter.include)
+    for relative in _iter_files(source, frozenset()):
+        yield relative, _platform_configuration(source) if relative == "pyconfig.h" else source / relative
+
+
+def module_files(interpreter: Interpreter) -> list[Path]:
+    """The extension modules of the standard library."""
+    paths = sorted(Path(interpreter.platstdlib, "lib-dynload").glob("*.so"))
+    return [path for path in paths if not path.name.startswith(TEST_MODULES)]
+
+
+def _stage_standard_library(staged: Staged, interpreter: Interpreter) -> None:
     configuration = next((p.name for p in Path(interpreter.stdlib).glob("config-*") if p.is_dir()), "config")
+    for relative, source in library_files(interpreter):
+        content = source.read_bytes()
+        if not is_elf(content):
+            path = f"{staged.layout.standard_library}/{relative}"
+            relocated = _relocated(content, PurePosixPath(relative), staged.layout, interpreter, configuration)
+            if relocated != content:
+                staged.changed.add(path)
+            _write_text(staged, path, relocated)
+
+
+def _relocated(
+    content: bytes, path: PurePosixPath, layout: Layout, interpreter: Interpreter, configuration: str
+) -> bytes:
+    """A file of the standard library as it has to be in the package."""
     if is_configuration_module(path):
-        return relocate_build_variables(content.decode(), staged.layout, configuration).encode()
+        return relocate_build_variables(content.decode(), layout, configuration).encode()
     if path.name == "Makefile":
         text = content.decode("utf-8", "surrogateescape")
-        return relocate_makefile(text, staged.layout, configuration).encode("utf-8", "surrogateescape")
+        return relocate_makefile(text, layout, configuration).encode("utf-8", "surrogateescape")
     if path in (PurePosixPath("sysconfig.py"), PurePosixPath("sysconfig/__init__.py")):
         return content if interpreter.has_usual_layout else with_usual_schemes(content.decode()).encode()
-    return _relocated_text(content, staged.layout.prefixes)
+    return _relocated_text(content, layout.prefixes)
 
 
 def _relocated_text(content: bytes, prefixes: Sequence[str]) -> bytes:
@@ -135,14 +195,15 @@ def _write_text(staged: Staged, path: str, content: bytes, mode: int = 0o644) ->
     staged.write(path, content, mode)
 
 
-def _iter_files(folder: Path, left_out: frozenset[str]) -> Iterator[Path]:
-    """Every file below a folder, relative to it, in order; links to files count as files."""
-    for parent, folders, names in os.walk(folder, followlinks=False):
+def _iter_files(folder: Path, left_out: frozenset[str]) -> Iterator[str]:
+    """The posix path of every file below a folder, in order; links to files count as files."""
+    root = str(folder)
+    for parent, folders, names in os.walk(root, followlinks=False):
         folders[:] = sorted(name for name in folders if name not in left_out)
+        below = parent[len(root) + 1 :]
         for name in sorted(names):
-            path = Path(parent, name)
-            if path.is_file():
-                yield path.relative_to(folder)
+            if os.path.isfile(f"{parent}/{name}"):  # noqa: PTH113 (hundreds of them)
+                yield f"{below}/{name}" if below else name
 
 
 def _stage_headers(staged: Staged, interpreter: Interpreter) -> None:
@@ -151,20 +212,16 @@ def _stage_headers(staged: Staged, interpreter: Interpreter) -> None:
         staged.notes.append(f"there are no headers in {source}: extension modules cannot be built with this package")
         return
     target = f"include/{staged.layout.directory_name}"
-    for relative in _iter_files(source, frozenset()):
-        content = (source / relative).read_bytes()
-        if relative == Path("pyconfig.h"):
-            content = _platform_configuration(content, source)
-        _write_text(staged, f"{target}/{relative.as_posix()}", _relocated_text(content, staged.layout.prefixes))
+    for relative, path in header_files(interpreter):
+        _write_text(staged, f"{target}/{relative}", _relocated_text(path.read_bytes(), staged.layout.prefixes))
 
 
-def _platform_configuration(content: bytes, include: Path) -> bytes:
-    """Debian's pyconfig.h only chooses between those of several platforms; this is the one of this platform."""
-    if b"-linux-gnu" not in content:
-        return content
-    for candidate in sorted(include.parent.glob(f"*-linux-gnu*/{include.name}/pyconfig.h")):
-        return candidate.read_bytes()
-    return content
+def _platform_configuration(include: Path) -> Path:
+    """Debian's pyconfig.h only chooses between those of several platforms; the one of this platform."""
+    if b"-linux-gnu" in (include / "pyconfig.h").read_bytes():
+        for candidate in sorted(include.parent.glob(f"*-linux-gnu*/{include.name}/pyconfig.h")):
+            return candidate
+    return include / "pyconfig.h"
 
 
 PYDOC = """\
@@ -179,7 +236,7 @@ if __name__ == "__main__":
 def _stage_programs(staged: Staged, interpreter: Interpreter) -> None:
     name = staged.layout.directory_name
     executable = Path(interpreter.executable)
-    _stage_elf(staged, f"bin/{name}", executable, 0o755)
+    _stage_elf(staged, f"bin/{name}", executable)
     for link in dict.fromkeys(("python", "python3", f"python{interpreter.minor}")):
         if link != name:
             staged.link(f"bin/{link}", name)
@@ -195,19 +252,13 @@ def _stage_programs(staged: Staged, interpreter: Interpreter) -> None:
             staged.link("bin/python3-config", f"{name}-config")
 
 
-def _stage_modules(staged: Staged, source: Path) -> None:
-    for path in sorted(source.glob("*.so")) if source.is_dir() else []:
-        if not path.name.startswith(TEST_MODULES):
-            _stage_elf(staged, f"{staged.layout.standard_library}/lib-dynload/{path.name}", path, 0o755)
-
-
 def _stage_bundled_wheels(staged: Staged, interpreter: Interpreter) -> None:
     """The wheels that a distribution keeps elsewhere go where `python -m venv` looks for them here."""
     target = f"{staged.layout.standard_library}/ensurepip/_bundled"
     if not (staged.folder / staged.layout.standard_library / "ensurepip").is_dir():
         return
     for path in bundled_wheels(interpreter):
-        if not (staged.folder / target / path.name).exists():
+        if f"{target}/{path.name}" not in staged.written:
             staged.write(f"{target}/{path.name}", path.read_bytes())
 
 
@@ -223,51 +274,53 @@ def bundled_wheels(interpreter: Interpreter) -> list[Path]:
 # -- what the loader loads --------------------------------------------------------------------------------------------
 
 
-def _stage_elf(staged: Staged, path: str, source: Path, mode: int) -> None:
-    content = source.read_bytes()
-    staged.images[path] = ElfImage(content, str(source))
-    staged.write(path, content, mode)
+def _stage_elf(staged: Staged, path: str, source: Path) -> None:
+    """Take an ELF file into the package; it is written when all are known."""
+    staged.images[path] = ElfImage(source.read_bytes(), str(source))
 
 
-def _stage_libraries(staged: Staged, interpreter: Interpreter, search: LibrarySearch) -> None:
-    layout = staged.layout
+def libraries_of(
+    interpreter: Interpreter, program: ElfImage, modules: Sequence[tuple[Path, ElfImage]], search_path: str
+) -> tuple[dict[str, FoundLibrary], dict[str, str]]:
+    """The libraries that a program and its extension modules need, and what was not found, with what needs it."""
     executable = Path(interpreter.executable)
-    program = staged.images[f"bin/{layout.directory_name}"]
-    modules = Path(interpreter.platstdlib) / "lib-dynload"
     starts = [(executable, program)]
-    for path, image in staged.images.items():
-        name = PurePosixPath(path).name
-        if "/lib-dynload/" in path and not name.startswith(USES_THE_MACHINES_LIBRARIES):
-            starts.append((modules / name, image))
-    found, staged.missing = needed_libraries(starts, search, ((program, executable),))
+    starts += [item for item in modules if not item[0].name.startswith(USES_THE_MACHINES_LIBRARIES)]
+    return needed_libraries(starts, LibrarySearch(search_path), ((program, executable),))
+
+
+def _stage_libraries(staged: Staged, interpreter: Interpreter, search_path: str) -> None:
+    layout = staged.layout
+    program = staged.images[f"bin/{layout.directory_name}"]
+    modules = [(Path(image.name), image) for path, image in staged.images.items() if "/lib-dynload/" in path]
+    found, staged.missing = libraries_of(interpreter, program, modules, search_path)
     for name, library in found.items():
-        own = name.startswith("libpython")
-        target = f"lib/{name}" if own else f"{layout.carried_libraries}/{name}"
-        _stage_elf(staged, target, library.path, 0o755)
-        if own:
-            _link_own_library(staged, library, name)
+        if name.startswith("libpython"):
+            staged.images[f"lib/{name}"] = library.image
+            _link_own_library(staged, name)
         else:
+            staged.images[f"{layout.carried_libraries}/{name}"] = library.image
             staged.carried[name] = library.path
     for path, image in staged.images.items():
-        _rewrite(staged, path, image)
+        staged.write(path, _rewritten(staged, path, image), 0o755)
     if any("_tkinter" in path for path in staged.images):
         staged.notes.append("tkinter uses the Tk of the machine, where there is one")
 
 
-def _link_own_library(staged: Staged, library: FoundLibrary, name: str) -> None:
+def _link_own_library(staged: Staged, name: str) -> None:
     """The name under which linkers look for libpython."""
     plain = name.partition(".so")[0] + ".so"
     if plain != name:
         staged.link(f"lib/{plain}", name)
 
 
-def _rewrite(staged: Staged, path: str, image: ElfImage) -> None:
-    """Take away what only debuggers read, and lead the loader to what is carried along."""
+def _rewritten(staged: Staged, path: str, image: ElfImage) -> bytes:
+    """The file without what only debuggers read, and with a run path that leads to what is carried along."""
     content = without_debugging(image.data, image.name)
     beyond = [name for name in image.needed if not belongs_to_c_library(name)]
     if beyond or image.rpath or image.runpath:
         content = with_run_path(content, run_path_of(path, staged.layout), image.name)
-    staged.write(path, content, stat.S_IMODE((staged.folder / path).stat().st_mode))
+    return content
 
 
 def run_path_of(path: str, layout: Layout) -> str:

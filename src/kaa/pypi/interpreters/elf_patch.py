@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import replace
 
-from kaa.channels.elf import (
+from msgspec.structs import replace
+
+from kaa.pypi.interpreters.elf import (
     DT_NULL,
     DT_RPATH,
     DT_RUNPATH,
@@ -220,7 +221,10 @@ def without_debugging(data: bytes, name: str) -> bytes:
     )
     names = _section_names(image, kept)
     at = _up(end + len(names[0]), 8)
-    table = [image.sections[0], *(replace(section, name=place) for section, place in zip(kept, names[1], strict=True))]
+    table = [
+        image.sections[0],
+        *(replace(section, name=place) for section, place in zip(kept, names[1], strict=True)),
+    ]
     table.append(Section(1, SHT_STRTAB, 0, 0, end, len(names[0]), 0, 0, 1, 0))
     packed = b"".join(struct.pack(image.section_format, *_section_fields(section)) for section in table)
     if at + len(packed) >= len(data):

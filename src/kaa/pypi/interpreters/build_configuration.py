@@ -11,8 +11,9 @@ import ast
 import pprint
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+import msgspec
 
 PLACEHOLDER = "/opt/kaa_placeholder_of_the_prefix"
 """The prefix that packages made by kaa carry in text files; no directory of that name exists anywhere."""
@@ -20,8 +21,7 @@ SHARED_PREFIXES = frozenset({"/", "/usr", "/usr/local"})
 """Prefixes that Python shares with everything else: a path below one need not be Python's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True):
     """Where an interpreter has its parts now, and where its package has them."""
 
     prefixes: tuple[str, ...]

@@ -7,7 +7,6 @@ import os
 import posixpath
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,14 @@ import msgspec
 
 from kaa import __version__
 from kaa.archive.write import Source, SourceBytes, SourceFile, SourceLink, write_package
-from kaa.channels.python_config import PLACEHOLDER
 from kaa.models.package_info import IndexJson, LinkJson
+from kaa.pypi.interpreters.build_configuration import PLACEHOLDER
 
 LEVEL = 12
 """How hard zstd tries: 19 would make a Python package a tenth smaller, and take ten times as long."""
 
 
-@dataclass
-class BuiltPackage:
+class BuiltPackage(msgspec.Struct, eq=False):
     """A package that is ready to be written, but for its build string."""
 
     index: IndexJson
@@ -31,9 +29,11 @@ class BuiltPackage:
     placeholders: frozenset[str] = frozenset()
     """The text files that hold the placeholder."""
     link: LinkJson | None = None
-    about: dict[str, Any] = field(default_factory=dict)
-    info_files: dict[str, bytes] = field(default_factory=dict)
+    about: dict[str, Any] = msgspec.field(default_factory=dict)
+    info_files: dict[str, bytes] = msgspec.field(default_factory=dict)
     """More files for info/, by their path below it."""
+    hashes: Mapping[str, tuple[str, int]] = msgspec.field(default_factory=dict)
+    """The sha256 and size of files, by path, as far as they are known already."""
 
     def write(self, channel: Path, *, level: int | None = None) -> Path:
         """Write the package below its subdir in the folder of a channel, and answer its path."""
@@ -43,6 +43,18 @@ class BuiltPackage:
 
     def write_file(self, target: Path, *, level: int | None = None) -> Path:
         """Write the package to this path, and answer it."""
+        seconds = (self.index.timestamp or 0) // 1000
+        write_package(
+            target,
+            self.info(),
+            list(self.files.items()),
+            level=LEVEL if level is None else level,
+            timestamp=seconds,
+        )
+        return target
+
+    def info(self) -> dict[str, Source]:
+        """The files of `info/`, by their path in the package."""
         # Readers of other programs insist on some keys even where the value is the usual one.
         index = {"build_number": 0, "depends": [], **msgspec.to_builtins(self.index)}
         documents: dict[str, object] = {
@@ -53,24 +65,25 @@ class BuiltPackage:
         }
         if self.link is not None:
             documents["link.json"] = {"package_metadata_version": 1, **msgspec.to_builtins(self.link)}
-        info = {f"info/{name}": _pretty(document) for name, document in documents.items()}
-        info |= {f"info/{name}": content for name, content in self.info_files.items()}
-        seconds = (self.index.timestamp or 0) // 1000
-        write_package(
-            target, info, list(self.files.items()), level=LEVEL if level is None else level, timestamp=seconds
-        )
-        return target
+        info: dict[str, Source] = {f"info/{name}": _pretty(document) for name, document in documents.items()}
+        return info | {f"info/{name}": content for name, content in self.info_files.items()}
 
     def _entry(self, path: str, source: Source) -> dict[str, Any]:
-        content = content_of(source)
         entry: dict[str, Any] = {"_path": path, "path_type": "hardlink"}
         if isinstance(source, SourceLink):
             entry["path_type"] = "softlink"
-            target = self.files.get(posixpath.normpath(posixpath.join(posixpath.dirname(path), source.target)))
-            content = b"" if target is None else content_of(target)
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), source.target))
         elif path in self.placeholders:
             entry |= {"file_mode": "text", "prefix_placeholder": PLACEHOLDER}
-        return entry | {"sha256": hashlib.sha256(content).hexdigest(), "size_in_bytes": len(content)}
+        sha256, size = self._identity(path)
+        return entry | {"sha256": sha256, "size_in_bytes": size}
+
+    def _identity(self, path: str) -> tuple[str, int]:
+        """The sha256 and size of a file; of what is not in the package, those of nothing."""
+        if path in self.hashes:
+            return self.hashes[path]
+        content = content_of(self.files.get(path, b""))
+        return hashlib.sha256(content).hexdigest(), len(content)
 
 
 def content_of(source: Source) -> bytes:

@@ -1,6 +1,6 @@
 """Read ELF files (programs and shared libraries of Linux), as far as a loader reads them: System V ABI, chapters 4, 5.
 
-`ElfImage` knows where everything is; `kaa.channels.elf_patch` changes it. 32 and 64 bits, both byte orders.
+`ElfImage` knows where everything is; `kaa.pypi.interpreters.elf_patch` changes it. 32 and 64 bits, both byte orders.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from kaa.errors import KaaError
 
@@ -31,8 +32,7 @@ class BadElf(KaaError):
         super().__init__(f"{path} cannot be read as an ELF file: {reason}")
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """A program header."""
 
     kind: int
@@ -47,8 +47,7 @@ class Segment:
         return self.address <= address < self.address + self.file_size
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """A section header."""
 
     name: int
@@ -63,8 +62,7 @@ class Section:
     entry_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class NeededVersion:
+class NeededVersion(msgspec.Struct, frozen=True):
     """A version of a library's symbols that a file needs: `GLIBC_2.34` of `libc.so.6`."""
 
     library: str

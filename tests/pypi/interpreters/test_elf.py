@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaa.channels.elf import (
+from kaa.pypi.interpreters.elf import (
     DT_NULL,
     PT_GNU_PROPERTY,
     PT_LOAD,
@@ -24,8 +24,8 @@ from kaa.channels.elf import (
     glibc_needed,
     is_part_of_glibc,
 )
-from kaa.channels.elf_patch import with_run_path, without_debugging
-from kaa.channels.loader import (
+from kaa.pypi.interpreters.elf_patch import with_run_path, without_debugging
+from kaa.pypi.interpreters.loader import (
     CACHE_FILE,
     LibrarySearch,
     belongs_to_c_library,

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kaa.channels.python_config import (
+from kaa.pypi.interpreters.build_configuration import (
     PLACEHOLDER,
     Layout,
     is_configuration_module,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from kaa.channels.elf import BadElf, ElfImage, is_part_of_glibc
+import msgspec
+
+from kaa.pypi.interpreters.elf import BadElf, ElfImage, is_part_of_glibc
 
 CACHE_FILE = Path("/etc/ld.so.cache")
 CACHE_MAGIC = b"glibc-ld.so.cache1.1"
@@ -27,13 +28,12 @@ C_LIBRARY = frozenset(
 """Stems of the names of the C library's parts; older ones cannot be told by what they use."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundLibrary:
+class FoundLibrary(msgspec.Struct, frozen=True):
     """A library as a loader would take it: the name it is asked for, where it is, and what is in it."""
 
     name: str
     path: Path
-    image: ElfImage = field(repr=False)
+    image: ElfImage
 
 
 class LibrarySearch:

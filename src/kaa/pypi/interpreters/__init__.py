@@ -1,0 +1,1 @@
+"""The Python interpreters of this machine: found, asked, and made into packages that stand alone."""
