@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from kaa.api.environments import plan_create
 from kaa.api.execution import execute
 from kaa.api.relocating import plan_clone, plan_move, plan_rename, relocate
@@ -20,7 +21,6 @@ from kaa.channels.index import index_channel
 from kaa.events import Event, Note
 from kaa.pypi.interpreters.interpreter import ask_interpreter
 from kaa.pypi.interpreters.packaging import package_python
-
 from tests.channels_room.wheels import build_wheel
 from tests.transaction.relocations import add_user_files, channel_of_all_kinds, files_naming, run_in
 from tests.users import ALICE, let_others_in, needs_root

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kaa.archive.extract import extract
 from kaa.archive.read import read_info
 from kaa.channels.index import index_channel
@@ -17,7 +18,6 @@ from kaa.channels.wheel_file import BadWheel, read_wheel
 from kaa.cli.main import main
 from kaa.models.match_spec import MatchSpec
 from kaa.pypi.interpreters.build_configuration import PLACEHOLDER
-
 from tests.channels_room.wheels import build_wheel, digest_text
 
 LINK = stat.S_IFLNK | 0o777

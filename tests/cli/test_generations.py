@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kaa.api.going_back import plan_undo, restore_generation
 from kaa.api.session import open_session
 from kaa.channels.bundled_pip import package_pip
@@ -23,7 +24,6 @@ from kaa.prefix.prefix import Prefix
 from kaa.pypi.interpreters.interpreter import ask_interpreter
 from kaa.pypi.interpreters.packaging import package_python
 from kaa.transaction.plan import EnvironmentChanged
-
 from tests.channels import serve
 from tests.cli.commands import Kaa
 from tests.cli.generation_worlds import pip, python_channel, state, wheels
