@@ -11,13 +11,14 @@ import errno
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import msgspec
 
 from kaa.archive.read import open_package
-from kaa.archive.tar import DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK, Damaged, Member, TarReader
+from kaa.archive.tar import DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK, Damaged, Member
 from kaa.archive.temporary import temporary_beside
 from kaa.host.files import remove_tree
 
@@ -40,6 +41,16 @@ _WINDOWS_DEVICES = frozenset(
 _IMPOSSIBLE_ON_WINDOWS = frozenset('<>:"|?*\\')
 MAX_LINKS_FOLLOWED = 40
 """A path with more links in it than this leads nowhere on any system."""
+
+
+class MemberReader(Protocol):
+    """What gives members one after another, and the content of the one that it gave last."""
+
+    def __iter__(self) -> Iterator[Member]: ...
+
+    def content(self) -> bytes | memoryview: ...
+
+    def iter_content(self) -> Iterator[bytes | memoryview]: ...
 
 
 class Extracted(msgspec.Struct, frozen=True):
@@ -65,15 +76,34 @@ def extract(
     `read_only` files have the mode 0444 or 0555, less the umask: nobody writes to them by accident.
     `complete` is called with the directory before it gets its name. A target that exists is a FileExistsError.
     """
+    opened = _opened(source, limit)
+    return extract_members(opened, target, subdir=subdir, read_only=read_only, complete=complete)
+
+
+@contextlib.contextmanager
+def _opened(source: Path | BinaryIO, limit: int | None) -> Iterator[Iterable[MemberReader]]:
+    with open_package(source, limit=limit) as package:
+        yield package.tars("info", "pkg")
+
+
+def extract_members(
+    opened: AbstractContextManager[Iterable[MemberReader]],
+    target: Path,
+    *,
+    subdir: str = "",
+    read_only: bool = False,
+    complete: Callable[[Path], object] = lambda directory: None,
+) -> Extracted:
+    """Unpack what an archive of any kind holds, as `extract` does; `opened` says what Damaged becomes."""
     temporary = temporary_beside(target)
     windows = subdir.startswith("win-") or os.name == "nt"
     try:
-        with open_package(source, limit=limit) as package:
+        with opened as readers:
             # Not before the package could be opened.
             temporary.mkdir(DIRECTORY_MODE)
             extraction = Extraction(str(temporary), windows=windows, read_only=read_only)
-            for tar in package.tars("info", "pkg"):
-                extraction.unpack(tar)
+            for reader in readers:
+                extraction.unpack(reader)
             extraction.finish()
         complete(temporary)
         _rename(temporary, target)
@@ -110,7 +140,7 @@ class Extraction:
         """All paths, directories too."""
         return self._seen
 
-    def unpack(self, tar: TarReader) -> None:
+    def unpack(self, tar: MemberReader) -> None:
         """Make the members of one tar; symbolic links are only taken note of until `finish`."""
         count = len(self._seen)
         for member in tar:
@@ -125,7 +155,7 @@ class Extraction:
             except OSError as error:
                 raise _too_long(error, member.name) from error
 
-    def _make(self, member: Member, tar: TarReader) -> None:
+    def _make(self, member: Member, tar: MemberReader) -> None:
         kind = member.kind
         if kind == DIRECTORY:
             self._directory(member.name)
@@ -209,7 +239,7 @@ class Extraction:
         except FileExistsError:
             raise Damaged("it differs from another member only in case or in composed characters", name) from None
 
-    def _file(self, name: str, member: Member, tar: TarReader) -> None:
+    def _file(self, name: str, member: Member, tar: MemberReader) -> None:
         path = f"{self._root}/{name}"
         # The system takes the umask off; ownership, setuid, setgid and sticky bits are never set.
         read_only = 0o555 if member.mode & 0o111 else 0o444
@@ -237,13 +267,13 @@ class Extraction:
         self.size += size
 
     @staticmethod
-    def _write(descriptor: int, tar: TarReader) -> None:
+    def _write(descriptor: int, tar: MemberReader) -> None:
         for block in tar.iter_content():
             written = os.write(descriptor, block)
             while written < len(block):
                 written += os.write(descriptor, block[written:])
 
-    def _repeated_file(self, name: str, member: Member, tar: TarReader) -> None:
+    def _repeated_file(self, name: str, member: Member, tar: MemberReader) -> None:
         """A path may come again with the same content (a `.conda` whose parts overlap), never with another."""
         if self._seen[name] == FILE:
             with open(f"{self._root}/{name}", "rb") as stream:  # noqa: PTH123

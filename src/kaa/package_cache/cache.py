@@ -36,7 +36,8 @@ URLS = "urls.txt"
 INDEXES = "cache"
 BYTECODE = ".bytecode"
 LOCKS = ".locks"
-EXTENSIONS = (".conda", ".tar.bz2")
+WHEEL = ".whl"
+EXTENSIONS = (".conda", ".tar.bz2", WHEEL)
 _HASH_AT_END = Pattern(r"-[0-9a-f]{8}\Z")
 _SAFE_NAME = Pattern(r"[A-Za-z0-9_][A-Za-z0-9_.!+~=-]*")
 

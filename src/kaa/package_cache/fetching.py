@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,7 @@ from kaa.package_cache.cache import (
     BYTECODE,
     LOCKS,
     URLS,
+    WHEEL,
     PackageCache,
     extension_of,
     has_the_bytes,
@@ -52,6 +54,7 @@ from kaa.package_cache.extracted_package import (
 )
 from kaa.package_cache.validate import Check, find_damage
 from kaa.package_cache.verification import find_forgery
+from kaa.pypi.wheel_extraction import extract_wheel
 
 LONGEST_WAIT = 24 * 3600.0
 """How long another process may take to fetch a package; one that died holds no lock."""
@@ -182,14 +185,12 @@ class Fetching(msgspec.Struct):
 
     def _extract(self, archive: Path, target: Path, record: RepoDataRecord) -> ExtractedPackage:
         temporary = temporary_beside(target)
+        finish = partial(self._finish, record=record, archive=archive)
         try:
-            unpacked = extract(
-                archive,
-                temporary,
-                subdir=record.subdir,
-                read_only=True,
-                complete=lambda made: self._finish(made, record, archive),
-            )
+            if extension_of(record) == WHEEL:
+                unpacked = extract_wheel(archive, temporary, record, read_only=True, complete=finish)
+            else:
+                unpacked = extract(archive, temporary, subdir=record.subdir, read_only=True, complete=finish)
             self._put_in_place(temporary, target)
         except BaseException:
             remove_tree(temporary)

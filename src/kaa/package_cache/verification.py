@@ -6,15 +6,21 @@ file are compared with the archive, and what the archive does not hold must not 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from kaa.archive.extract import MemberReader
 from kaa.archive.read import BadArchive, open_package
-from kaa.archive.tar import DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK, Member, TarReader
-from kaa.package_cache.cache import PackageCache, has_the_bytes
+from kaa.archive.tar import DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK, Member
+from kaa.models.record import RepoDataRecord
+from kaa.package_cache.cache import WHEEL, PackageCache, extension_of, has_the_bytes
 from kaa.package_cache.extracted_package import RECORD_FILE, ExtractedPackage
 from kaa.package_cache.validate import Damage
+from kaa.pypi.wheel_extraction import INDEX, open_members
+from kaa.pypi.wheel_file import BadWheel
 
 _BLOCK = 1 << 20
 
@@ -27,29 +33,42 @@ def find_forgery(package: ExtractedPackage, cache: PackageCache) -> Damage | Non
         archive = package.archive
     if archive is None:
         return Damage("it", "cannot be verified: its archive is not in the cache")
-    comparison = _Comparison(package.directory)
+    # What a wheel needs is in terms of its own; what those became in a record may be told better one day.
+    made_here = {INDEX} if extension_of(package.record) == WHEEL else set()
+    comparison = _Comparison(package.directory, made_here)
     try:
-        with open_package(archive) as opened:
-            for tar in opened.tars("info", "pkg"):
-                for member in tar:
-                    damage = comparison.differs(member, tar)
+        with _opened(archive, package.record) as readers:
+            for reader in readers:
+                for member in reader:
+                    damage = comparison.differs(member, reader)
                     if damage is not None:
                         return damage
-    except BadArchive as error:
+    except (BadArchive, BadWheel) as error:
         return Damage("it", f"cannot be verified: {error.message}")
     return comparison.find_foreign()
+
+
+@contextlib.contextmanager
+def _opened(archive: Path, record: RepoDataRecord) -> Iterator[Iterable[MemberReader]]:
+    if extension_of(record) == WHEEL:
+        with open_members(archive, record) as readers:
+            yield readers
+    else:
+        with open_package(archive) as opened:
+            yield opened.tars("info", "pkg")
 
 
 class _Comparison:
     """The state of comparing one archive with the directory `root`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, made_here: set[str]) -> None:
         self._root = root
-        self._seen = {RECORD_FILE.as_posix()}
+        self._made_here = {RECORD_FILE.as_posix(), *made_here}
+        self._seen = set(self._made_here)
 
-    def differs(self, member: Member, tar: TarReader) -> Damage | None:
+    def differs(self, member: Member, tar: MemberReader) -> Damage | None:
         name = _plain(member.name)
-        if member.kind == DIRECTORY or name == RECORD_FILE.as_posix():
+        if member.kind == DIRECTORY or name in self._made_here:
             return None
         self._seen.add(name)
         path = self._root / name
@@ -85,7 +104,7 @@ def _plain(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def _has_content(path: Path, tar: TarReader) -> bool:
+def _has_content(path: Path, tar: MemberReader) -> bool:
     with path.open("rb") as stream:
         return all(stream.read(len(block)) == block for block in tar.iter_content()) and not stream.read(1)
 

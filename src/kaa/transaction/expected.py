@@ -18,6 +18,7 @@ from kaa.transaction.link import prefix_record
 from kaa.transaction.placeholder import PrefixTooLong, replaced
 from kaa.transaction.plan import PythonInfo
 from kaa.transaction.prepare import Source
+from kaa.transaction.wheel_files import find_record, with_installation
 
 
 def expected_record(
@@ -43,6 +44,7 @@ def expected_record(
         python=python,
         compile_bytecode=True,
     )
+    planned = with_installation(planned, package, python, requested=_was_requested(planned, prefix))
     actions = [_as_unpacked(action, package.directory) for action in planned.actions]
     actions = [one for one in actions if one.how is not How.BYTECODE or os.path.lexists(prefix / one.target)]
     aside = {one.target: aside_path(record.name, one.target) for one in actions}
@@ -61,6 +63,12 @@ def expected_record(
         link_type=LinkType.HARDLINK,
         requested_specs=requested_specs,
     )
+
+
+def _was_requested(planned: PackageActions, prefix: Path) -> bool:
+    """Whether a wheel was linked because a user asked for it."""
+    position = find_record(planned)
+    return position is not None and (prefix / planned.actions[position].target).with_name("REQUESTED").is_file()
 
 
 def _as_unpacked(action: PathAction, directory: Path) -> PathAction:

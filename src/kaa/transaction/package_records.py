@@ -80,7 +80,7 @@ class RecordWriter:
             self.prepared.settlement.linked_aside.get(record.name, {}),
             rendered,
             link_type=LinkType.HARDLINK if method is LinkMethod.HARDLINK else LinkType.COPY,
-            requested_specs=self._requested(record.name),
+            requested_specs=self.transaction.requests_of(record.name),
         )
 
     def _kept_record(self, record: PrefixRecord) -> PrefixRecord:
@@ -88,19 +88,10 @@ class RecordWriter:
         moves = self.prepared.settlement.moves.get(record.name)
         if moves:
             record = moved_record(record, moves)
-        requested = self._requested(record.name)
+        requested = self.transaction.requests_of(record.name)
         if requested != recorded_specs(record):
             record = replace(record, requested_specs=requested, requested_spec=None)
         return record
-
-    def _requested(self, name: str) -> tuple[str, ...]:
-        spec = self.transaction.requested_specs.get(name) or self.transaction.neutered_specs.get(name)
-        if spec is not None:
-            return (spec,)
-        if name in self.transaction.forgotten:
-            return ()
-        old = next((record for record in self.transaction.current if record.name == name), None)
-        return recorded_specs(old) if old is not None else ()
 
 
 def _staged(path: str) -> str:

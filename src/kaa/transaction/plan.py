@@ -19,6 +19,7 @@ from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import PackageRecord, RepoDataRecord
 from kaa.models.subdir import is_windows
 from kaa.prefix.generations import StateFacts
+from kaa.prefix.history import recorded_specs
 
 Record = TypeVar("Record", bound=PackageRecord)
 PathConflict: TypeAlias = Literal["clobber", "warn", "prevent"]
@@ -218,6 +219,16 @@ class Transaction(msgspec.Struct, frozen=True):
     def forgotten(self) -> frozenset[str]:
         """Names of packages that the user no longer asks for."""
         return frozenset(name_of(spec) for spec in self.removed_specs)
+
+    def requests_of(self, name: str) -> tuple[str, ...]:
+        """What the user asks for of a package, after this."""
+        spec = self.requested_specs.get(name) or self.neutered_specs.get(name)
+        if spec is not None:
+            return (spec,)
+        if name in self.forgotten:
+            return ()
+        old = next((record for record in self.current if record.name == name), None)
+        return recorded_specs(old) if old is not None else ()
 
 
 def plan_transaction(

@@ -42,6 +42,7 @@ from kaa.transaction.disk_view import DiskView
 from kaa.transaction.file_changes import check_file_changes
 from kaa.transaction.plan import LinkOptions, Transaction
 from kaa.transaction.unlink import removable_files
+from kaa.transaction.wheel_files import with_installation
 
 
 class PackageNotExtracted(KaaError):
@@ -211,6 +212,8 @@ def _source(
         python=transaction.python,
         compile_bytecode=compiles,
     )
+    requested = bool(transaction.requests_of(record.name))
+    actions = with_installation(actions, package, transaction.python, requested=requested)
     source = Source(package, actions, str(package.directory))
     _check_files(source, options, reporter)
     return source
