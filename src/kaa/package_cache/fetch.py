@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import msgspec
@@ -21,6 +22,9 @@ from kaa.package_cache.cache import LOCKS, PackageCache, with_identity
 from kaa.package_cache.extracted_package import ExtractedPackage, read_record
 from kaa.package_cache.protection import is_unprotected, protect
 from kaa.package_cache.validate import Check, Damage, find_damage
+
+if TYPE_CHECKING:
+    from kaa.package_cache.fetching import UnpackInterpreter
 
 STAGE = "Fetching packages"
 PARALLEL_DOWNLOADS = 5
@@ -55,13 +59,24 @@ def ensure(
 
         started = time.monotonic()
         reporter(StageStarted(STAGE, len(missing)))
-        fetching = Fetching(cache, client, reporter, check, bare, STAGE)
         wanted = [records[position] for position in missing]
+        fetching = Fetching(cache, client, reporter, check, bare, STAGE, _unpacking_of_interpreters(wanted))
         for position, package in zip(missing, fetching.run(wanted, parallel), strict=True):
             found[position] = package
         reporter(StageFinished(STAGE, time.monotonic() - started))
     packages = [package for package in found if package is not None]
     return [_with_own_record(package) for package in packages] if bare else packages
+
+
+def _unpacking_of_interpreters(records: Sequence[RepoDataRecord]) -> UnpackInterpreter | None:
+    """What makes packages of interpreters of this machine, if any of these records is of one."""
+    from kaa.pypi.interpreters.addresses import is_interpreter  # noqa: PLC0415
+
+    if not any(map(is_interpreter, records)):
+        return None
+    from kaa.pypi.interpreters.unpacked import unpack_interpreter  # noqa: PLC0415
+
+    return unpack_interpreter
 
 
 def record_of_url(url: str, *, sha256: str | None = None, md5: str | None = None) -> RepoDataRecord:

@@ -12,10 +12,11 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -54,11 +55,16 @@ from kaa.package_cache.extracted_package import (
 )
 from kaa.package_cache.validate import Check, find_damage
 from kaa.package_cache.verification import find_forgery
+from kaa.pypi.interpreters.addresses import interpreter_of, is_interpreter
 from kaa.pypi.wheel_extraction import extract_wheel
 
 LONGEST_WAIT = 24 * 3600.0
 """How long another process may take to fetch a package; one that died holds no lock."""
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+UnpackInterpreter: TypeAlias = Callable[[RepoDataRecord, Path, Path], RepoDataRecord]
+"""Makes a directory the unpacked package of an interpreter; it is given where answers of interpreters are kept."""
 
 
 class Stopped(Exception):
@@ -74,6 +80,7 @@ class Fetching(msgspec.Struct):
     check: Check
     bare: bool
     stage: str
+    unpack_interpreter: UnpackInterpreter | None = None
     _told: set[str] = msgspec.field(default_factory=set)
     _stop: threading.Event = msgspec.field(default_factory=threading.Event)
     _reporting: threading.Lock = msgspec.field(default_factory=threading.Lock)
@@ -116,9 +123,12 @@ class Fetching(msgspec.Struct):
             package = next(filter(self._is_sound, self.cache.iter_found(record)), None)
             if package is None:
                 target = _free_directory(directory, record)
-                archive, record = self._archive(target, record, private)
-                with self._processors, _write_failures(directory, record):
-                    package = self._extract(archive, target, record)
+                if is_interpreter(record):
+                    package = self._make(target, record)
+                else:
+                    archive, record = self._archive(target, record, private)
+                    with self._processors, _write_failures(directory, record):
+                        package = self._extract(archive, target, record)
         self._report(StageAdvanced(self.stage, record.dist))
         return package
 
@@ -199,6 +209,22 @@ class Fetching(msgspec.Struct):
             self._report(Warned(f"{record.dist}: {one} and {other} are one path on {record.subdir}"))
         package = self.cache.package_at(target, record)
         return msgspec.structs.replace(package, archive=archive)
+
+    def _make(self, target: Path, record: RepoDataRecord) -> ExtractedPackage:
+        """The package of an interpreter of this machine, made in its directory."""
+        interpreter = interpreter_of(record)
+        self._report(Note(f"{record.dist} is made of {interpreter}"))
+        temporary = temporary_beside(target)
+        with self._processors, _write_failures(target.parent, record):
+            try:
+                assert self.unpack_interpreter is not None
+                record = self.unpack_interpreter(record, temporary, self.cache.index_directory())
+                self._finish(temporary, record, Path(interpreter))
+                self._put_in_place(temporary, target)
+            except BaseException:
+                remove_tree(temporary)
+                raise
+        return self.cache.package_at(target, record)
 
     def _finish(self, made: Path, record: RepoDataRecord, archive: Path) -> None:
         """Complete what was just unpacked, and refuse it when it is not what it says, or was offered as."""

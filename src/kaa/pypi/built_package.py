@@ -53,7 +53,7 @@ class BuiltPackage(msgspec.Struct, eq=False):
         )
         return target
 
-    def info(self) -> dict[str, Source]:
+    def info(self) -> dict[str, bytes]:
         """The files of `info/`, by their path in the package."""
         # Readers of other programs insist on some keys even where the value is the usual one.
         index = {"build_number": 0, "depends": [], **msgspec.to_builtins(self.index)}
@@ -65,7 +65,7 @@ class BuiltPackage(msgspec.Struct, eq=False):
         }
         if self.link is not None:
             documents["link.json"] = {"package_metadata_version": 1, **msgspec.to_builtins(self.link)}
-        info: dict[str, Source] = {f"info/{name}": _pretty(document) for name, document in documents.items()}
+        info = {f"info/{name}": _pretty(document) for name, document in documents.items()}
         return info | {f"info/{name}": content for name, content in self.info_files.items()}
 
     def _entry(self, path: str, source: Source) -> dict[str, Any]:

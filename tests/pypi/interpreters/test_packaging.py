@@ -25,7 +25,8 @@ from kaa.cli.main import main
 from kaa.pypi.interpreters.build_configuration import PLACEHOLDER, SHARED_PREFIXES
 from kaa.pypi.interpreters.interpreter import Interpreter, NoInterpreter, ask_interpreter, find_interpreter
 from kaa.pypi.interpreters.loader import belongs_to_c_library
-from kaa.pypi.interpreters.packaging import CannotPackage, PackagedPython, package_python
+from kaa.pypi.interpreters.packaging import PackagedPython, package_python
+from kaa.pypi.interpreters.subdirs import CannotPackage
 from tests.channels_room.wheels import build_wheel
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="done on Linux only")

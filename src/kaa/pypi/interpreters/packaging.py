@@ -19,26 +19,15 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from kaa.archive.write import Source, SourceFile, SourceLink, iter_folder
-from kaa.errors import KaaError
 from kaa.events import Reporter, StageFinished, StageStarted, silent
 from kaa.host.process import CannotRun, Completed, run
 from kaa.models.package_info import IndexJson
 from kaa.pypi.built_package import BuiltPackage, build_time, digest_of
-from kaa.pypi.interpreters.elf import ElfImage
+from kaa.pypi.interpreters.candidates import LICENSE, build_string, glibc_dependencies, site_packages_path
 from kaa.pypi.interpreters.interpreter import Interpreter, ask_interpreter
-from kaa.pypi.interpreters.staging import Staged, import_names, layout_of, stage_interpreter
+from kaa.pypi.interpreters.staging import Staged, import_names, stage_interpreter
+from kaa.pypi.interpreters.subdirs import CannotPackage, supported_subdir
 
-SUBDIRS = {
-    (3, 32): "linux-32",
-    (62, 64): "linux-64",
-    (183, 64): "linux-aarch64",
-    (40, 32): "linux-armv7l",
-    (21, 64): "linux-ppc64le",
-    (22, 64): "linux-s390x",
-    (243, 64): "linux-riscv64",
-}
-"""Number and word size of a machine in ELF files → the subdir of conda."""
-LICENSE = "PSF-2.0"
 LICENSE_NAMES = ("LICENSE.txt", "LICENSE")
 
 CHECK = r"""
@@ -104,15 +93,6 @@ class PackagedPython(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
-class CannotPackage(KaaError):
-    """An interpreter of which no package can be made."""
-
-    def __init__(self, interpreter: str, reason: str, *, hints: tuple[str, ...] = ()) -> None:
-        self.interpreter = interpreter
-        self.reason = reason
-        super().__init__(f"no package can be made of {interpreter}: {reason}", hints=hints)
-
-
 def package_python(
     interpreter: Path,
     channel: Path,
@@ -172,46 +152,12 @@ def built_package(index: IndexJson, staged: Staged, answer: Interpreter) -> Buil
     )
 
 
-def glibc_dependencies(least: Sequence[int]) -> tuple[str, ...]:
-    """The dependency on a C library as new as that."""
-    return (f"__glibc >={'.'.join(map(str, least))}",) if least else ()
-
-
-def build_string(answer: Interpreter, digest: str) -> str:
-    """The build string of a package; by its end, packages for one kind of Python choose it."""
-    end = f"cp{answer.minor.replace('.', '')}t" if answer.free_threaded else "cpython"
-    return f"h{digest[:7]}_0_{end}"
-
-
-def site_packages_path(answer: Interpreter) -> str | None:
-    """Where packages belong, if clients are to be told (CEP 17)."""
-    if answer.has_usual_layout and not answer.free_threaded:
-        return None
-    return layout_of(answer).site_packages
-
-
 @contextlib.contextmanager
 def _stage(reporter: Reporter, name: str) -> Iterator[None]:
     started = time.monotonic()
     reporter(StageStarted(name))
     yield
     reporter(StageFinished(name, time.monotonic() - started))
-
-
-def supported_subdir(answer: Interpreter) -> str:
-    """The subdir for packages of an interpreter; raises CannotPackage."""
-    if answer.implementation != "cpython":
-        raise CannotPackage(answer.executable, f"it is {answer.implementation}, and packages need CPython")
-    if answer.platform != "linux":
-        raise CannotPackage(answer.executable, f"it is for {answer.platform}, and this is done on Linux only")
-    image = ElfImage(Path(answer.executable).read_bytes(), answer.executable)
-    if "musl" in (image.interpreter or ""):
-        reason = "it uses musl, and conda's platforms for Linux mean the GNU C library"
-        raise CannotPackage(answer.executable, reason)
-    subdir = SUBDIRS.get((image.machine, image.bits))
-    if subdir is None:
-        raise CannotPackage(answer.executable, f"its machine (number {image.machine}) has no platform name in conda")
-    return subdir
 
 
 def _license_files(answer: Interpreter) -> dict[str, bytes]:

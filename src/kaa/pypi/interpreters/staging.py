@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from kaa.archive.extract import DIRECTORY_MODE
 from kaa.pypi.interpreters.build_configuration import (
     PLACEHOLDER,
     Layout,
@@ -32,6 +31,8 @@ TEST_MODULES = ("_test", "_ctypes_test", "_xxtestfuzz", "xxlimited", "xxsubtype"
 USES_THE_MACHINES_LIBRARIES = ("_tkinter",)
 """Modules whose libraries are not carried: Tk needs its scripts and a display, and both are the machine's."""
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+FOLDER_MODE = 0o775
+"""Of new directories, less the umask: never may everybody write."""
 README = "Packages that are installed into this environment are here.\n"
 
 
@@ -82,7 +83,7 @@ class Staged(msgspec.Struct, eq=False):
             if folder:
                 self.make_folder(folder.rpartition("/")[0])
             with contextlib.suppress(FileExistsError):
-                (self.folder / folder).mkdir(DIRECTORY_MODE)
+                (self.folder / folder).mkdir(FOLDER_MODE)
             self._folders.add(folder)
 
     def take_bytecode(self) -> None:
@@ -244,12 +245,18 @@ def _stage_programs(staged: Staged, interpreter: Interpreter) -> None:
     _write_text(staged, f"bin/pydoc{interpreter.minor}", pydoc, 0o755)
     staged.link("bin/pydoc3", f"pydoc{interpreter.minor}")
     staged.link("bin/pydoc", f"pydoc{interpreter.minor}")
-    script = executable.parent / f"{name}-config"
-    if script.is_file() and not is_elf(script.read_bytes()[:4]):
+    script = configuration_script(interpreter)
+    if script is not None:
         content = _relocated_text(script.read_bytes(), staged.layout.prefixes)
         if PLACEHOLDER.encode() in content:
             _write_text(staged, f"bin/{name}-config", content, 0o755)
             staged.link("bin/python3-config", f"{name}-config")
+
+
+def configuration_script(interpreter: Interpreter) -> Path | None:
+    """The script that tells compilers what they need to know."""
+    script = Path(interpreter.executable).parent / f"{interpreter.directory_name}-config"
+    return script if script.is_file() and not is_elf(script.read_bytes()[:4]) else None
 
 
 def _stage_bundled_wheels(staged: Staged, interpreter: Interpreter) -> None:
