@@ -288,6 +288,13 @@ def split_dependency(text: str) -> tuple[str, str]:
     return match[1].lower(), text[match.end() :].strip()
 
 
+def dependency_text(name: str, rest: str) -> str:
+    """A dependency string of its two halves (see `split_dependency`)."""
+    if not name or not rest:
+        return name + rest
+    return name + rest if rest[0] == "[" else f"{name} {rest}"
+
+
 def columns_of(records: Sequence[RepoDataRecord], ranges: Ranges | None = None) -> Columns:
     """The columns of the records that one channel subdir offers under one name.
 
@@ -400,6 +407,33 @@ def needs_of(texts_of_each: Sequence[Sequence[str]], ranges: Ranges) -> list[Sto
         StoredNeed(name, not name or any(ask is None for _, _, ask in rows), rows)
         for name, rows in sorted(by_name.items())
     ]
+
+
+def needs_of_one(state: int, texts: Iterable[str], ranges: Ranges) -> list[Need]:
+    """The dependency strings that a single state carries, by the name they ask for."""
+    by_name: dict[str, list[Row]] = {}
+    for text in dict.fromkeys(texts):
+        name, rest = split_dependency(text)
+        by_name.setdefault(name, []).append((state, rest, ask_of(name, rest, ranges)))
+    return [Need(name, is_irregular(name, rows), rows) for name, rows in by_name.items()]
+
+
+def is_irregular(name: str, rows: Iterable[Row]) -> bool:
+    return not name or any(ask is None for _, _, ask in rows)
+
+
+def with_needs(needs: Iterable[Need], more: Iterable[Need]) -> list[Need]:
+    """All needs together, by name; the given ones stay as they are."""
+    found = {need.name: need for need in needs}
+    for need in more:
+        before = found.get(need.name)
+        if before is not None:
+            rows = {rest: (states, rest, ask) for states, rest, ask in before.rows}
+            for states, rest, ask in need.rows:
+                rows[rest] = (states | (rows[rest][0] if rest in rows else 0), rest, ask)
+            need = Need(need.name, before.irregular or need.irregular, list(rows.values()))
+        found[need.name] = need
+    return [need for _, need in sorted(found.items())]
 
 
 def ask_of(name: str, rest: str, ranges: Ranges) -> Ask:

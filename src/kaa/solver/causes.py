@@ -27,6 +27,7 @@ from kaa.solver.reasons import (
     Requested,
     TooNew,
     Unreadable,
+    Unusable,
 )
 from kaa.solver.spelling import spell
 from kaa.solver.states import NameStates, query_of
@@ -97,7 +98,7 @@ class Tree:
         if isinstance(reason, Requested | Pinned | Removed | TooNew | NotOnHand):
             number = next(iter(leaf.terms))
             self._facts.setdefault(self.opening.names[number], []).append(leaf)
-        elif isinstance(reason, Depends | Constrains | Conditional | Unreadable):
+        elif isinstance(reason, Depends | Constrains | Conditional | Unreadable | Unusable):
             self._edges.setdefault(reason.name, []).append(leaf)
 
     def grow(self, facts: Sequence[Requested | Pinned]) -> list[Node]:
@@ -143,7 +144,7 @@ class Tree:
         if not states & ~self._visited.get(name, 0):
             return []
         self._visited[name] = self._visited.get(name, 0) | states
-        nodes: list[Node] = []
+        nodes = self._unusable(name, states)
         done: set[tuple[type, str]] = set()
         for leaf in self._edges.get(name, ()):
             reason = reason_of(leaf)
@@ -164,6 +165,19 @@ class Tree:
                 if carriers:
                     nodes.append((yield self._conditional(self._versions(name, carriers), carriers, reason)))
         return nodes
+
+    def _unusable(self, name: str, states: int) -> list[Node]:
+        """One line for every reason why what candidates ask for could not be read."""
+        carriers: dict[str, int] = {}
+        for leaf in self._edges.get(name, ()):
+            reason = reason_of(leaf)
+            if isinstance(reason, Unusable):
+                carriers[reason.why] = carriers.get(reason.why, 0) | leaf.terms[self.opening.number_of(name)] & states
+        told = [(self._versions(name, found), why, found) for why, found in carriers.items() if found]
+        return [
+            Node(subject, (), f", which cannot be used: {why}", found, alone=f"there is {subject}")
+            for subject, why, found in told
+        ]
 
     def _conditional(self, subject: str, carriers: int, reason: Conditional) -> Unrolled[Node]:
         """A need that a condition or an extra brings."""

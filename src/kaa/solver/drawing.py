@@ -133,8 +133,8 @@ def ends_of(node: Node) -> Iterator[tuple[str, str]]:
     for one, _ in walk([node]):
         if one.ends:
             yield from one.ends
-        elif one.clauses and not one.children:
-            yield one.clauses[-1][1], one.ending
+        elif not one.children:
+            yield one.clauses[-1][1] if one.clauses else one.subject, one.ending
 
 
 def sharpen(node: Node, contested: Mapping[str, int]) -> Node:

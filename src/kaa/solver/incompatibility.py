@@ -91,6 +91,7 @@ class Implication:
 
     def add(self, states: int, allows: int) -> None:
         """One more row; where the states have one already, both must hold."""
+        self._spelled.clear()
         already = states & self.covered
         if already:
             self._split(already, allows)
@@ -113,7 +114,6 @@ class Implication:
             if row_states & ~states:
                 rows[row_allows] = rows.get(row_allows, 0) | (row_states & ~states)
         self.rows = rows
-        self._spelled.clear()
 
     def required(self, source_allowed: int) -> int:
         """What the target may be, given what the source may be."""

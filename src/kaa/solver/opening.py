@@ -19,12 +19,21 @@ from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.models.virtual_package import VirtualPackage
-from kaa.solver.candidates import ABSENT, CandidateGroup, CandidateSource, RecordGroup, Row
+from kaa.solver.candidates import (
+    ABSENT,
+    CandidateGroup,
+    CandidateSource,
+    Need,
+    RecordGroup,
+    Row,
+    UnusableCandidate,
+    dependency_text,
+)
 from kaa.solver.cutoffs import Cutoffs
 from kaa.solver.incompatibility import Implication, Incompatibility
 from kaa.solver.left_out import left_out
 from kaa.solver.ranges import Ranges
-from kaa.solver.reasons import Conditional, Constrains, Depends, Pinned, Unreadable
+from kaa.solver.reasons import Conditional, Constrains, Depends, Pinned, Unreadable, Unusable
 from kaa.solver.request import ChannelPriority, OnHand
 from kaa.solver.search import Search
 from kaa.solver.states import NameStates, Query, query_of, read_rest
@@ -76,6 +85,8 @@ class World(msgspec.Struct):
     cutoffs: Cutoffs = Cutoffs()
     on_hand: OnHand | None = None
     """If there is one, nothing else may be chosen."""
+    reads: bool = True
+    """Whether unread candidates are read; without that, what their columns say is all that counts."""
     known: dict[str, NameStates] = msgspec.field(default_factory=dict)
     """The states of names that were asked for before."""
 
@@ -118,6 +129,8 @@ class World(msgspec.Struct):
         if record is not None and not states.find(record):
             own = RecordGroup(name, record.channel, record.subdir, INSTALLED_RANK, (record,))
             states = NameStates(name, [*groups, own], self.ranges, shut_out)
+        elif record is not None and states.unread:
+            states.take_installed(record)
         return states
 
 
@@ -152,6 +165,8 @@ class Opening:
         self._leaves_out = world.cutoffs.are_any or world.on_hand is not None
         self.left_out: dict[int, int] = {}
         """By name the candidates that may not be chosen, for reasons that stand in facts of the search."""
+        self.lazy: dict[int, NameStates] = {}
+        """The names with candidates that are to be read before they are chosen."""
 
     # Names
 
@@ -205,6 +220,10 @@ class Opening:
                 fresh.append(implication)
         if self._leaves_out and not name.startswith("__"):
             self._leave_out(number, states)
+        if states.unread and self.world.reads:
+            self.lazy[number] = states
+        for state, why in states.unusable.items():
+            self._refuse(number, state, why)
         for pin in self._pins.get(name, ()):
             self._hold_pin(number, pin)
         for waiting in self._waiting.pop(name, ()):
@@ -255,6 +274,57 @@ class Opening:
         """Make candidates impossible because of a text that cannot be read."""
         reason = Unreadable(self.names[number], text, message)
         self.search.add_incompatibility(Incompatibility({number: carriers}, reason))
+
+    def _refuse(self, number: int, state: int, why: str) -> None:
+        """Make a candidate impossible of which cannot be read what it asks for."""
+        self.search.add_incompatibility(Incompatibility({number: state}, Unusable(self.names[number], why)))
+
+    # Reading
+
+    def read(self, number: int, state: int) -> list[Need]:
+        """Have a candidate read, add to the search what it asks for, and return what it depends on."""
+        states = self.states(number)
+        try:
+            found = states.read(state)
+        except UnusableCandidate as error:
+            self._refuse(number, state, error.reason)
+            return []
+        self._add_read(number, state, False, found.depends)
+        self._add_read(number, state, True, found.constrains)
+        for extra, needs in found.extras.items():
+            chosen = self._numbers.get(f"{states.name}[{extra}]")
+            if chosen is not None and self.search.opened[chosen] & CHOSEN:
+                self._add_extra_needs(chosen, number, needs)
+        self.load(())
+        return found.depends
+
+    def _add_read(self, number: int, state: int, constrains: bool, needs: Iterable[Need]) -> None:
+        """Needs of one state of a name; if it is not opened yet, they are kept with the others until it is."""
+        unopened = self._unopened.get(number)
+        is_open = self.search.opened[number] & state
+        if unopened is None and not is_open:
+            # All needs are collected when the name is opened.
+            return
+        for need in needs:
+            asked = self._unopened_of(number, need.name, constrains)
+            asked.irregular |= need.irregular
+            if is_open:
+                self._imply(number, asked, need.rows)
+            else:
+                asked.rows = asked.rows + need.rows
+                if unopened is not None and not any(asked is one for one in unopened):
+                    unopened.append(asked)
+
+    def _unopened_of(self, number: int, name: str, constrains: bool) -> Unopened:
+        """The dependency strings of a name on another one, which go on in the implication that they have already."""
+        for asked in self._unopened.get(number, ()):
+            if asked.name == name and asked.constrains == constrains:
+                return asked
+        target = self._numbers.get(name)
+        for implication in self.search.outgoing[number]:
+            if implication.target == target and implication.demanding != constrains:
+                return Unopened(name, constrains, [], False, implication)
+        return Unopened(name, constrains, [], False)
 
     # Opening
 
@@ -461,9 +531,12 @@ class Opening:
         self.load((name,))
         package = self.number_of(name)
         for part in self.states(package).parts:
-            for need in part.columns.extras.get(extra, ()):
-                for carriers, rest, _ in need.shifted(part.shift).rows:
-                    self._add_of_extra(number, package, carriers, dependency_text(need.name, rest))
+            self._add_extra_needs(number, package, part.extra_needs(extra))
+
+    def _add_extra_needs(self, number: int, package: int, needs: Iterable[Need]) -> None:
+        for need in needs:
+            for carriers, rest, _ in need.rows:
+                self._add_of_extra(number, package, carriers, dependency_text(need.name, rest))
 
     def _add_of_extra(self, number: int, package: int, carriers: int, text: str) -> None:
         try:
@@ -480,13 +553,6 @@ class Opening:
         for leaves in alternatives:
             terms = {package: carriers, number: CHOSEN}
             self._add_conditional(terms, leaves, spec.name, text, query_of(spec), False)
-
-
-def dependency_text(name: str, rest: str) -> str:
-    """A dependency string of its two halves (see `split_dependency`)."""
-    if not name or not rest:
-        return name + rest
-    return name + rest if rest[0] == "[" else f"{name} {rest}"
 
 
 def narrow_term(terms: dict[int, int], name: int, states: int) -> bool:

@@ -3,7 +3,8 @@
 Between candidates of one name: those without track_features, then (flexible priority) the earlier channel, then version
 and build number, highest first. Among those that tie so far, the dependencies that all candidates of the tie share
 are compared by name: better is whose dependency admits the higher version. Then the newer timestamp wins, and at last
-the dist string.
+the dist string. Of candidates that can be read, only those dependencies count that are known without reading, so that
+the order is the same before and after.
 
 Between names: wishes first, in their order; they say what is to be kept and what was asked for directly. Then the
 required name with the fewest states left, but a name that an undecided one needs waits for that one, and as soon as
@@ -22,6 +23,7 @@ from kaa.models.invalid_text import InvalidText
 from kaa.models.version import Version
 from kaa.solver.candidates import ABSENT, Need
 from kaa.solver.opening import Opening, World
+from kaa.solver.reading import Reading
 from kaa.solver.request import SolveOptions
 from kaa.solver.search import Search
 from kaa.solver.states import NameStates, Part, read_rest
@@ -53,6 +55,9 @@ class Preference:
     def __init__(self, world: World, options: SolveOptions, check: Callable[[], None]) -> None:
         self.search = Search()
         self.opening = Opening(world, self.search)
+        self._reading: Reading | None = None
+        self._wished: dict[int, list[int]] = {}
+        """By name the states that are wished for, in the order of the wishes."""
         self._check = check
         self._options = options
         self._flexible = options.channel_priority == "flexible"
@@ -72,7 +77,10 @@ class Preference:
 
     def wish(self, wishes: Iterable[Wish]) -> None:
         """Add wishes after those that there are."""
-        self._wishes.extend(wishes)
+        for wish in wishes:
+            self._wishes.append(wish)
+            if wish.states is not None:
+                self._wished.setdefault(wish.name, []).append(wish.states)
 
     def mark_direct(self, numbers: Iterable[int]) -> None:
         """Names that were asked for themselves, for the strategy "lowest-direct"."""
@@ -85,12 +93,31 @@ class Preference:
         self.opening.open(search, needed, wanted)
 
     def choose(self, search: Search) -> tuple[int, int] | None:
+        if self.opening.lazy:
+            self._read(search)
+            if search.is_restless:
+                return None
         choice = self._choose(search)
         if choice is not None:
             self.opening.look_ahead(*choice)
-            if search.fresh and self._seen >= 0:
+            if search.is_restless and self._seen >= 0:
                 self._push(search.partial.allowed[choice[0]], choice[0])
         return choice
+
+    def _read(self, search: Search) -> None:
+        """Read what is about to be chosen, until that brings something new to light."""
+        if self._reading is None:
+            self._reading = Reading(self.opening, self.likely)
+        while self._reading.advance(search) and not search.is_restless:
+            self._check()
+
+    def likely(self, number: int, allowed: int) -> int:
+        """The state that would be chosen of these if nothing speaks against it; one must be a candidate."""
+        allowed &= ~ABSENT
+        for states in self._wished.get(number, ()):
+            if allowed & states:
+                allowed &= states
+        return allowed if not allowed & (allowed - 1) else self.best(number, allowed)
 
     def _choose(self, search: Search) -> tuple[int, int] | None:
         allowed = search.partial.allowed
@@ -291,7 +318,7 @@ def shared_dependencies(ties: Sequence[Tie]) -> list[str]:
     """The names that all candidates of the tie depend on, those included that are not allowed."""
     shared: set[str] | None = None
     for tie in ties:
-        own = {need.name for need in tie.part.depends if need.name and not tie.everything & ~carriers(need)}
+        own = {need.name for need in tie.part.told if need.name and not tie.everything & ~carriers(need)}
         shared = own if shared is None else shared & own
     return sorted(shared or ())
 
@@ -307,7 +334,7 @@ def carriers(need: Need) -> int:
 def texts_on(tie: Tie, name: str) -> list[tuple[int, tuple[str, ...]]]:
     """The allowed candidates of a tie by the dependency strings on one name that they carry."""
     classes: list[tuple[int, tuple[str, ...]]] = [(tie.allowed, ())]
-    for need in tie.part.depends:
+    for need in tie.part.told:
         if need.name != name:
             continue
         for states, text, _ in need.rows:

@@ -43,6 +43,17 @@ class ProblemRecord(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkn
     """Empty for `name-version-build.conda`."""
 
 
+class ProblemNeeds(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """What a record asks for beyond what its fields say, if that was read."""
+
+    is_known: bool = False
+    depends: Texts = ()
+    constrains: Texts = ()
+    extra_depends: dict[str, Texts] = {}
+    unusable: str = ""
+    """Why it could not be read."""
+
+
 class ProblemGroup(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """What a channel subdir offers under one name, best first; nothing, when the solver did not look at it."""
 
@@ -51,6 +62,8 @@ class ProblemGroup(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     subdir: str
     rank: Number
     records: tuple[ProblemRecord, ...] = ()
+    unread: dict[int, ProblemNeeds] = {}
+    """By the place in `records` those whose fields say only a part of what they ask for."""
 
 
 class InstalledRecord(ProblemRecord, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):

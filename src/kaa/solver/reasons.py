@@ -84,4 +84,13 @@ class NotOnHand(msgspec.Struct, frozen=True):
     candidates: int
 
 
-Reason: TypeAlias = Requested | Pinned | Removed | TooNew | NotOnHand | Depends | Constrains | Conditional | Unreadable
+class Unusable(msgspec.Struct, frozen=True):
+    """A candidate of `name` of which could not be read what it asks for."""
+
+    name: str
+    why: str
+
+
+Reason: TypeAlias = (
+    Requested | Pinned | Removed | TooNew | NotOnHand | Depends | Constrains | Conditional | Unreadable | Unusable
+)

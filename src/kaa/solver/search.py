@@ -26,7 +26,8 @@ class Rules(Protocol):
     def choose(self, search: Search) -> tuple[int, int] | None:
         """A name and the states to try first, out of those allowed; None when nothing is left to decide.
 
-        It may add implications on the way; they are looked at first, and then the question comes up again.
+        What it adds on the way (implications, incompatibilities) is looked at first, and then the question comes up
+        again.
         """
 
     def check(self) -> None:
@@ -126,6 +127,11 @@ class Search:
             self._queued[name] = True
             self._queue.append(name)
 
+    @property
+    def is_restless(self) -> bool:
+        """Whether there is something to look at before anything is decided."""
+        return bool(self.fresh or self._queue or self._wanted)
+
     # Running
 
     def run(self, rules: Rules) -> None:
@@ -139,7 +145,7 @@ class Search:
                 self.learn(conflict)
                 continue
             choice = rules.choose(self)
-            if self.fresh:
+            if self.is_restless:
                 # Choosing brought something new to light.
                 continue
             if choice is None:
@@ -161,7 +167,7 @@ class Search:
         while self.propagate(rules) is None:
             rules.check()
             choice = rules.choose(self)
-            if self.fresh:
+            if self.is_restless:
                 continue
             if choice is None:
                 return True
@@ -267,10 +273,11 @@ class Search:
         partial = self.partial
         allowed = partial.allowed
         if name in self._restored:
-            del self._restored[name]
             conflict = self._revisit(name)
             if conflict is not None:
+                # It stays to be done: what is new may not have been looked at.
                 return conflict
+            self._restored.pop(name, None)
         mine = allowed[name]
         if not mine & 1:
             if mine & ~self.opened[name]:

@@ -8,7 +8,7 @@ solves a problem again, with nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec.structs import force_setattr, replace
@@ -16,7 +16,16 @@ from msgspec.structs import force_setattr, replace
 from kaa.errors import KaaError
 from kaa.models.match_spec import ChannelText, MatchSpec
 from kaa.models.record import RepoDataRecord
-from kaa.solver.candidates import CandidateGroup, CandidateSource, Columns, RecordGroup
+from kaa.solver.candidates import (
+    CandidateGroup,
+    CandidateNeeds,
+    CandidateSource,
+    Columns,
+    LazyGroup,
+    RecordGroup,
+    UnusableCandidate,
+)
+from kaa.solver.lazy_records import LazyRecordGroup, needs_in_columns, unread_positions
 from kaa.solver.places import Places
 from kaa.solver.problem import (
     FORMAT,
@@ -26,6 +35,7 @@ from kaa.solver.problem import (
     Outcome,
     Problem,
     ProblemGroup,
+    ProblemNeeds,
     ProblemOnHand,
     ProblemRecord,
     ProblemRequest,
@@ -41,40 +51,72 @@ from kaa.solver.solve import solve
 class RecordedGroup:
     """A group that remembers whether anybody looked at what is in it."""
 
-    __slots__ = ("_group", "is_seen")
+    __slots__ = ("group", "is_seen", "reads")
 
     def __init__(self, group: CandidateGroup) -> None:
-        self._group = group
+        self.group = group
         self.is_seen = False
+        self.reads: dict[int, ProblemNeeds] = {}
+        """What was read, by position."""
 
     @property
     def name(self) -> str:
-        return self._group.name
+        return self.group.name
 
     @property
     def channel(self) -> str:
-        return self._group.channel
+        return self.group.channel
 
     @property
     def subdir(self) -> str:
-        return self._group.subdir
+        return self.group.subdir
 
     @property
     def rank(self) -> int:
-        return self._group.rank
+        return self.group.rank
 
     @property
     def columns(self) -> Columns:
         self.is_seen = True
-        return self._group.columns
+        return self.group.columns
 
     def record(self, position: int) -> RepoDataRecord:
         self.is_seen = True
-        return self._group.record(position)
+        return self.group.record(position)
+
+    def read(self, position: int) -> CandidateNeeds:
+        try:
+            needs = cast("LazyGroup", self.group).read(position)
+        except UnusableCandidate as error:
+            self.reads[position] = ProblemNeeds(is_known=True, unusable=error.reason)
+            raise
+        self.reads[position] = ProblemNeeds(
+            is_known=True,
+            depends=needs.depends,
+            constrains=needs.constrains,
+            extra_depends=dict(needs.extra_depends),
+        )
+        return needs
 
     def records(self) -> list[RepoDataRecord]:
-        """All candidates, in the order of the columns; none if nobody looked."""
-        return [self._group.record(position) for position in range(self.columns.count)] if self.is_seen else []
+        """All candidates, in the order of the columns, as they were before any was read; none if nobody looked."""
+        if not self.is_seen:
+            return []
+        records = [self.group.record(position) for position in range(self.columns.count)]
+        for position, needs in needs_in_columns(self.columns).items():
+            records[position] = replace(
+                records[position],
+                depends=needs.depends,
+                constrains=needs.constrains,
+                extra_depends=dict(needs.extra_depends),
+            )
+        return records
+
+    def unread(self) -> dict[int, ProblemNeeds]:
+        """What is known by now of the candidates of which the columns say only a part."""
+        if not self.is_seen:
+            return {}
+        return {position: self.reads.get(position, ProblemNeeds()) for position in unread_positions(self.columns)}
 
 
 class RecordingSource:
@@ -93,6 +135,11 @@ class RecordingSource:
         if groups is None:
             groups = self.names[name] = tuple(map(RecordedGroup, self._source.groups(name)))
         return groups
+
+    def read_ahead(self, wanted: Sequence[tuple[RecordedGroup, int]]) -> None:
+        read_ahead = getattr(self._source, "read_ahead", None)
+        if read_ahead is not None:
+            read_ahead([(group.group, position) for group, position in wanted])
 
     def near_names(self, name: str) -> Sequence[str]:
         near = self.near[name] = tuple(self._source.near_names(name))
@@ -170,6 +217,7 @@ def problem_of(
                         ProblemRecord(**read_fields(record, whole=whole or record.dist in installed))
                         for record in group.records()
                     ),
+                    unread=group.unread(),
                 )
                 for group in found
             )
@@ -403,7 +451,21 @@ class Reading:
             raise InvalidProblem(self._source, f"there is no channel {group.channel} - at `$.{field}.channel`")
         channel = channels[group.channel]
         records = [record_of(name, channel, group.subdir, record) for record in group.records]
-        return RecordGroup(name, channel, group.subdir, group.rank, records, self._ranges)
+        if not group.unread:
+            return RecordGroup(name, channel, group.subdir, group.rank, records, self._ranges)
+        if not all(0 <= place < len(records) for place in group.unread):
+            raise InvalidProblem(self._source, f"there is no such record - at `$.{field}.unread`")
+        rest = {place: what_reading_brings(needs) for place, needs in group.unread.items()}
+        return LazyRecordGroup(name, channel, group.subdir, group.rank, records, rest, self._ranges)
+
+
+def what_reading_brings(needs: ProblemNeeds) -> CandidateNeeds | UnusableCandidate:
+    """What reading a record of a problem comes to."""
+    if not needs.is_known:
+        return UnusableCandidate("what it asks for was not read when the problem was written down")
+    if needs.unusable:
+        return UnusableCandidate(needs.unusable)
+    return CandidateNeeds(needs.depends, needs.constrains, needs.extra_depends)
 
 
 def record_of(name: str, channel: str, subdir: str, record: ProblemRecord) -> RepoDataRecord:

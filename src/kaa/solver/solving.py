@@ -77,6 +77,7 @@ class Solving:
             },
             cutoffs=request.options.cutoffs,
             on_hand=request.on_hand,
+            reads=not request.no_deps,
         )
         if world is not None:
             self.world.share(world)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import cast
 
 import msgspec
 
@@ -22,12 +23,17 @@ from kaa.models.version_spec import VersionSpec
 from kaa.solver.candidates import (
     Ask,
     CandidateGroup,
+    CandidateNeeds,
+    LazyGroup,
     Need,
+    UnusableCandidate,
     decode_needs,
     decode_numbers,
     decode_texts,
+    needs_of_one,
     pack,
     read_plain,
+    with_needs,
 )
 from kaa.solver.ranges import EVERYTHING, Ranges
 
@@ -71,6 +77,14 @@ def read_rest(name: str, rest: str) -> Query:
     return Query(version, StringMatch(build) if build else None)
 
 
+class ReadNeeds(msgspec.Struct, frozen=True):
+    """What reading a candidate brought to light, in terms of the states of its name."""
+
+    depends: list[Need]
+    constrains: list[Need]
+    extras: dict[str, list[Need]]
+
+
 class Part:
     """The candidates of one group; candidate at position i of its columns is bit `shift` + i + 1."""
 
@@ -79,6 +93,7 @@ class Part:
         "_by_build",
         "_constrains",
         "_depends",
+        "_extras",
         "_lower_builds",
         "_ranges",
         "_starts",
@@ -86,6 +101,7 @@ class Part:
         "_tie_starts",
         "_times",
         "_timestamps",
+        "_told",
         "_versions",
         "columns",
         "group",
@@ -105,7 +121,9 @@ class Part:
         self._ranges = ranges
         self._starts = [0, *accumulate(columns.version_runs)]
         self._depends: list[Need] | None = None
+        self._told: list[Need] | None = None
         self._constrains: list[Need] | None = None
+        self._extras: dict[str, list[Need]] = {}
         self._versions: list[str] | None = None
         self._builds: list[str] | None = None
         self._lower_builds: list[str] | None = None
@@ -117,10 +135,15 @@ class Part:
 
     @property
     def depends(self) -> list[Need]:
-        """The distinct dependency strings of these candidates, by name."""
+        """The distinct dependency strings of these candidates, by name, as far as they are known by now."""
         if self._depends is None:
             self._depends = decode_needs(self.columns.depends, self.columns.count, self.shift)
         return self._depends
+
+    @property
+    def told(self) -> list[Need]:
+        """Those that the columns tell: what is preferred must not hang on what happened to be read before."""
+        return self.depends if self._told is None else self._told
 
     @property
     def constrains(self) -> list[Need]:
@@ -128,6 +151,30 @@ class Part:
         if self._constrains is None:
             self._constrains = decode_needs(self.columns.constrains, self.columns.count, self.shift)
         return self._constrains
+
+    def extra_needs(self, extra: str) -> list[Need]:
+        """What an extra of these candidates adds, as far as it is known by now."""
+        found = self._extras.get(extra)
+        if found is None:
+            found = [need.shifted(self.shift) for need in self.columns.extras.get(extra, ())]
+            self._extras[extra] = found
+        return found
+
+    def take_in(self, state: int, needs: CandidateNeeds) -> ReadNeeds:
+        """Know what one candidate asks for beyond the columns."""
+        ranges = self._ranges
+        found = ReadNeeds(
+            needs_of_one(state, needs.depends, ranges),
+            needs_of_one(state, needs.constrains, ranges),
+            {extra: needs_of_one(state, texts, ranges) for extra, texts in needs.extra_depends.items()},
+        )
+        if self._told is None:
+            self._told = self.depends
+        self._depends = with_needs(self.depends, found.depends)
+        self._constrains = with_needs(self.constrains, found.constrains)
+        for extra, own in found.extras.items():
+            self._extras[extra] = with_needs(self.extra_needs(extra), own)
+        return found
 
     def matching(self, query: Query) -> int:
         """The candidates that a query asks for."""
@@ -360,7 +407,18 @@ def within(bounds: Sequence[bytes], keys: Sequence[bytes], starts: Sequence[int]
 class NameStates:
     """All states of one name."""
 
-    __slots__ = ("_found", "_records", "known", "name", "parts", "shut_out", "universe")
+    __slots__ = (
+        "_found",
+        "_records",
+        "fetched",
+        "known",
+        "name",
+        "parts",
+        "shut_out",
+        "universe",
+        "unread",
+        "unusable",
+    )
 
     def __init__(
         self,
@@ -371,10 +429,20 @@ class NameStates:
     ) -> None:
         self.name = name
         self.parts: list[Part] = []
+        self.unread = 0
+        """The candidates of which only a part is known."""
+        self.fetched = 0
+        """Those of which the source was asked to fetch the rest."""
+        self.unusable: dict[int, str] = {}
+        """Those that turned out to be impossible, and why."""
         shift = 0
         for group in groups:
-            self.parts.append(Part(group, shift, ranges))
-            shift += group.columns.count
+            part = Part(group, shift, ranges)
+            self.parts.append(part)
+            unread = part.columns.unread
+            if unread:
+                self.unread |= int.from_bytes(unread, "little") << shift
+            shift += part.columns.count
         self.universe = (2 << shift) - 1
         self.shut_out = shut_out
         """Groups of channels that channel priority left out."""
@@ -418,12 +486,35 @@ class NameStates:
         raise KeyError(state)
 
     def record(self, state: int) -> RepoDataRecord:
-        """The record of one state; decoded once."""
+        """The record of one state; decoded once, or once more when it was read."""
         record = self._records.get(state)
         if record is None:
             part = self.part_of(state)
-            record = self._records[state] = part.group.record(part.position_of(state))
+            record = part.group.record(part.position_of(state))
+            if not state & self.unread:
+                self._records[state] = record
         return record
+
+    def read(self, state: int) -> ReadNeeds:
+        """What an unread candidate asks for beyond the columns; raises UnusableCandidate."""
+        part = self.part_of(state)
+        try:
+            needs = cast("LazyGroup", part.group).read(part.position_of(state))
+        except UnusableCandidate as error:
+            self.unread &= ~state
+            self.unusable[state] = error.reason
+            raise
+        self.unread &= ~state
+        return part.take_in(state, needs)
+
+    def take_installed(self, record: RepoDataRecord) -> None:
+        """The installed record says all that it asks for: if it is one of the unread candidates, it stands for that."""
+        state = self.find(record)
+        if state & self.unread:
+            self.unread &= ~state
+            self._records[state] = record
+            needs = CandidateNeeds(record.depends, record.constrains, record.extra_depends)
+            self.part_of(state).take_in(state, needs)
 
     def find(self, record: RepoDataRecord) -> int:
         """The state that is this record (the same package file of the same channel), or 0."""
