@@ -14,10 +14,11 @@ from kaa.archive.extract import extract
 from kaa.archive.read import read_info
 from kaa.channels.index import index_channel
 from kaa.channels.wheel import NoPackage, package_wheel
-from kaa.channels.wheel_file import BadWheel, read_wheel
 from kaa.cli.main import main
 from kaa.models.match_spec import MatchSpec
 from kaa.pypi.interpreters.build_configuration import PLACEHOLDER
+from kaa.pypi.unpacked_wheel import read_wheel
+from kaa.pypi.wheel_file import BadWheel
 from tests.channels_room.wheels import build_wheel, digest_text
 
 LINK = stat.S_IFLNK | 0o777
@@ -38,7 +39,7 @@ def of(text: str) -> str:
 
 
 HOSTILE: list[tuple[str, dict[str, Any], str]] = [
-    ("no zip", {"raw": b"hello"}, "zip is damaged"),
+    ("no zip", {"raw": b"hello"}, "no zip file"),
     ("no wheel name", {"file_name": "tool.whl"}, "its name"),
     ("other project", {"file_name": "other-1.0-py3-none-any.whl"}, "that of something else"),
     ("other version", {"file_name": "tool-2.0-py3-none-any.whl"}, "that of something else"),

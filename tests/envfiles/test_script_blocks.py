@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaa.channels.pep440 import NotConvertible
-from kaa.channels.script_requirements import NotInChannels, conda_specs, possible_names
 from kaa.envfiles.script_blocks import InvalidScriptBlock, ScriptBlock, parse_script, shell_line
+from kaa.pypi.pep440 import NotConvertible
+from kaa.pypi.script_requirements import NotInChannels, conda_specs, possible_names
 
 
 def parse(text: str, subdir: str = "linux-64") -> ScriptBlock | None:

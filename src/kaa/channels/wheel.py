@@ -1,7 +1,7 @@
 """Make packages of wheels: pure ones become `noarch: python`, others are for their platform and Python (PEP 427, 491).
 
 A wheel for one Python (`cp311`) has its files in that Python's directories. One for a platform but any Python (`abi3`,
-`py3-none-…`) becomes a `noarch: python` package in the platform's subdir (CEP 20). `kaa.channels.requirements` tells
+`py3-none-…`) becomes a `noarch: python` package in the platform's subdir (CEP 20). `kaa.pypi.requirements` tells
 how dependencies are rendered, and when a wheel becomes more than one package.
 """
 
@@ -15,14 +15,20 @@ import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from packaging.utils import canonicalize_name
-
+from kaa.archive.tar import Damaged
 from kaa.archive.write import Source, SourceBytes, SourceFile
-from kaa.channels.pep440 import conda_name, conda_version
-from kaa.channels.requirements import (
+from kaa.errors import KaaError
+from kaa.models.entry_point import InvalidEntryPoint, parse_entry_point
+from kaa.models.match_spec import MatchSpec
+from kaa.models.package_info import IndexJson, LinkJson, NoArchLink
+from kaa.models.subdir import is_windows
+from kaa.pypi.built_package import BuiltPackage, digest_of
+from kaa.pypi.interpreters.build_configuration import PLACEHOLDER
+from kaa.pypi.pep440 import conda_name, conda_version
+from kaa.pypi.requirements import (
     Dependencies,
     PlatformMatters,
     PythonRange,
@@ -33,22 +39,13 @@ from kaa.channels.requirements import (
     python_ranges_of,
     python_spec,
 )
-from kaa.channels.tags import Build, builds_of
-from kaa.channels.wheel_file import BadWheel, Wheel, is_script_of_data, read_wheel
-from kaa.errors import KaaError
-from kaa.models.match_spec import MatchSpec
-from kaa.models.package_info import IndexJson, LinkJson, NoArchLink
-from kaa.models.subdir import is_windows
-from kaa.pypi.built_package import BuiltPackage, digest_of
-from kaa.pypi.interpreters.build_configuration import PLACEHOLDER
-from kaa.transaction.noarch_python import InvalidEntryPoint, entry_point_scripts, parse_entry_point
-from kaa.transaction.plan import PythonInfo
+from kaa.pypi.tags import Build, builds_of
+from kaa.pypi.unpacked_wheel import Wheel, read_wheel
+from kaa.pypi.wheel_file import BadWheel, is_script_of_data
+from kaa.pypi.wheel_layout import MADE_BY_INSTALLERS, WheelLayout, check_command, with_own_python
 
 INSTALLER = b"conda\n"
 """Which tool manages these files: pip then leaves them alone, and other tools take them for a conda package's."""
-SCHEMES = frozenset({"purelib", "platlib", "scripts", "data", "headers"})
-CLIENTS_FILES = ("conda-meta/", "info/")
-_SHEBANG = re.compile(rb"\A#!(?:.*/)?pythonw?(?=[\s])")
 _LICENSE_FILE = re.compile(r"(?i)(licen[cs]e|copying|notice)[^/]*")
 
 
@@ -100,6 +97,8 @@ def package_wheel(
                     package, dependencies = _package(found, requirements, build, part, subdir, v3=v3)
                 except InvalidEntryPoint as error:
                     raise BadWheel(wheel, error.reason, error.entry_point) from error
+                except Damaged as error:
+                    raise BadWheel(wheel, error.reason, error.member) from error
                 notes |= dict.fromkeys(dependencies.notes)
                 paths.append(package.write(channel, level=level))
     return PackagedWheel(wheel, tuple(paths), tuple(notes))
@@ -147,7 +146,6 @@ def _package(
         depends = [MatchSpec.parse(text).bracket_text() for text in depends]
     contents = _Contents(wheel, build, target or "noarch")
     contents.collect()
-    dependencies.notes += contents.notes
     everything = (*depends, *dependencies.depends)
     groups = {extra: tuple(group) for extra, group in dependencies.extra_depends.items()}
     digest = digest_of(contents.files, build.subdir, *everything, str(sorted(groups.items())), *wheel.scripts)
@@ -196,33 +194,25 @@ class _Contents:
         self.wheel = wheel
         self.files: dict[str, Source] = {}
         self.placeholders: set[str] = set()
-        self.notes: list[str] = []
         # Programs for entry points on Windows are the client's to make: it knows the launcher.
         self.is_noarch = not build.minor or is_windows(subdir)
         threads = "t" if build.python.endswith("t") else ""
         self.directory_name = f"python{build.minor}{threads}"
-        self.minor = build.minor
-        self.subdir = subdir
+        own = self.directory_name
+        self.layout = (
+            WheelLayout(wheel.project)
+            if self.is_noarch
+            else WheelLayout(wheel.project, f"lib/{own}/site-packages", "bin", f"include/{own}")
+        )
+        self.site_packages = self.layout.site_packages
         self._recorded: list[tuple[str, str, str]] = []
-
-    @property
-    def site_packages(self) -> str:
-        return "site-packages" if self.is_noarch else f"lib/{self.directory_name}/site-packages"
-
-    @property
-    def scripts(self) -> str:
-        return "python-scripts" if self.is_noarch else "bin"
-
-    @property
-    def headers(self) -> str:
-        directory = "include" if self.is_noarch else f"include/{self.directory_name}"
-        return f"{directory}/{self.wheel.project}"
 
     def collect(self) -> None:
         """Find the place of every file, and add what an installer adds."""
         information = self.wheel.dist_info
+        made = {f"{information}/{name}" for name in MADE_BY_INSTALLERS}
         for name, executable in sorted(self.wheel.files.items()):
-            if name not in (f"{information}/INSTALLER", f"{information}/REQUESTED", f"{information}/direct_url.json"):
+            if name not in made:
                 self._add(name, executable=executable)
         self._add_programs()
         self._put(f"{self.site_packages}/{information}/INSTALLER", SourceBytes(INSTALLER), INSTALLER)
@@ -231,36 +221,22 @@ class _Contents:
         self.files[record] = SourceBytes(self._record())
 
     def _add(self, name: str, *, executable: bool) -> None:
-        path = self._place(name)
+        path = self.layout.place(name)
         source = self.wheel.folder / name
         content = source.read_bytes()
-        mode = 0o755 if executable or is_script_of_data(name) else 0o644
-        if is_script_of_data(name) and _SHEBANG.match(content):
-            content = _SHEBANG.sub(b"#!" + PLACEHOLDER.encode() + b"/bin/python", content, count=1)
+        script = is_script_of_data(name)
+        mode = 0o755 if executable or script else 0o644
+        changed = with_own_python(content) if script else content
+        if changed != content:
             self.placeholders.add(path)
-            self._put(path, SourceBytes(content, mode), None)
+            self._put(path, SourceBytes(changed, mode), None)
         else:
             self._put(path, SourceFile(source, mode), content)
-
-    def _place(self, name: str) -> str:
-        parts = PurePosixPath(name).parts
-        if not parts[0].endswith(".data") or len(parts) < 2 or not self._is_own_data(parts[0]):
-            return f"{self.site_packages}/{name}"
-        rest = "/".join(parts[2:])
-        if parts[1] not in SCHEMES or not rest:
-            raise BadWheel(self.wheel.path, "it has data for an unknown place", name)
-        if parts[1] == "data" and rest.startswith(CLIENTS_FILES):
-            raise BadWheel(self.wheel.path, "it has data where only the package manager writes", name)
-        below = {"scripts": f"{self.scripts}/", "headers": f"{self.headers}/", "data": ""}
-        return below.get(parts[1], f"{self.site_packages}/") + rest
-
-    def _is_own_data(self, folder: str) -> bool:
-        return canonicalize_name(folder.removesuffix(".data").rpartition("-")[0]) == self.wheel.project
 
     def _put(self, path: str, source: Source, content: bytes | None) -> None:
         """Take a file in; without content RECORD has no hash for it, because it will change."""
         if path in self.files:
-            raise BadWheel(self.wheel.path, "two files of it have one place", path)
+            raise Damaged("two files of it have one place", path)
         self.files[path] = source
         if content is None:
             self._recorded.append((path, "", ""))
@@ -270,22 +246,16 @@ class _Contents:
 
     def _add_programs(self) -> None:
         """The programs of entry points: written here for one Python, else by the client that links the package."""
-        python = PythonInfo(
-            version=f"{self.minor}.0",
-            minor=self.minor,
-            executable=f"bin/{self.directory_name}",
-            site_packages=self.site_packages,
-            scripts="bin",
-            bytecode_tag=None,
-        )
         for text in self.wheel.scripts:
             entry_point = parse_entry_point(text, self.wheel.path.name)
+            check_command(entry_point.command, text)
             if self.is_noarch:
-                self._recorded.append((f"python-scripts/{entry_point.command}", "", ""))
+                self._recorded.append((f"{self.layout.scripts}/{entry_point.command}", "", ""))
                 continue
-            for script in entry_point_scripts(entry_point, PLACEHOLDER, python, self.subdir):
-                self.placeholders.add(script.path)
-                self._put(script.path, SourceBytes(script.content, script.mode), None)
+            path = f"{self.layout.scripts}/{entry_point.command}"
+            program = f"#!{PLACEHOLDER}/bin/{self.directory_name}\n{entry_point.program}"
+            self.placeholders.add(path)
+            self._put(path, SourceBytes(program.encode(), 0o755), None)
 
     def _record(self) -> bytes:
         """RECORD as it has to be once installed: paths are relative to site-packages."""

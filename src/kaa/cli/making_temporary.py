@@ -11,7 +11,6 @@ import msgspec
 from kaa.api.environments import ChangeOptions
 from kaa.api.session import Session
 from kaa.api.temporary_environments import make_temporary, plan_temporary
-from kaa.channels.script_requirements import ScriptRequirements, conda_specs
 from kaa.cli.progress import reporting
 from kaa.cli.prompt import consent_to_scripts
 from kaa.config.options import Config
@@ -23,6 +22,7 @@ from kaa.models.match_spec import MatchSpec
 from kaa.models.redaction import redact
 from kaa.net.client import HttpStatusError, Offline
 from kaa.net.transport import HostUnreachable, IncompleteBody
+from kaa.pypi.script_requirements import ScriptRequirements, conda_specs
 from kaa.transaction.plan import Transaction
 
 if TYPE_CHECKING:

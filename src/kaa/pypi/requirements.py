@@ -16,7 +16,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from kaa.channels.markers import (
+from kaa.models.condition import is_extra
+from kaa.models.match_spec import MatchSpec
+from kaa.pypi.markers import (
     MINORS,
     PYTHON_VARIABLES,
     All,
@@ -31,9 +33,7 @@ from kaa.channels.markers import (
     parse_marker,
     simplify,
 )
-from kaa.channels.pep440 import NotConvertible, conda_name, conda_version_spec
-from kaa.models.condition import is_extra
-from kaa.models.match_spec import MatchSpec
+from kaa.pypi.pep440 import NotConvertible, conda_name, conda_version_spec
 
 _LATEST_PATCH = 30
 PYTHONS = tuple(Version(f"{major}.{minor}.{patch}") for major, minor in MINORS for patch in range(_LATEST_PATCH))

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from packaging.markers import Marker as PackagingMarker
 from packaging.version import Version
 
-from kaa.channels.markers import All, Any, Comparison, Inexpressible, Target, condition_text, decide, parse_marker
-from kaa.channels.pep440 import NotConvertible
 from kaa.models.condition import Condition, parse_condition
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import PackageRecord
+from kaa.pypi.markers import All, Any, Comparison, Inexpressible, Target, condition_text, decide, parse_marker
+from kaa.pypi.pep440 import NotConvertible
 
 SUBDIRS = ["linux-64", "linux-aarch64", "osx-arm64", "osx-64", "win-64"]
 PYTHONS = ["2.7.18", "3.6.0", "3.7.9", "3.8.10", "3.9.0", "3.10.2", "3.11.0", "3.11.7", "3.12.1", "3.13.0", "3.14.0"]

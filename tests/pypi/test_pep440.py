@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version as PythonVersion
 
-from kaa.channels.pep440 import NotConvertible, conda_name, conda_version, conda_version_spec
 from kaa.models.version import Version
 from kaa.models.version_spec import VersionSpec
+from kaa.pypi.pep440 import NotConvertible, conda_name, conda_version, conda_version_spec
 
 VERSIONS = [
     ("1.0", "1.0"),

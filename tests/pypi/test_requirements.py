@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from packaging.version import Version
 
-from kaa.channels.pep440 import NotConvertible
-from kaa.channels.requirements import (
+from kaa.models.match_spec import MatchSpec
+from kaa.pypi.pep440 import NotConvertible
+from kaa.pypi.requirements import (
     PlatformMatters,
     Requirements,
     conditional_dependencies,
@@ -13,7 +14,6 @@ from kaa.channels.requirements import (
     python_ranges_of,
     python_spec,
 )
-from kaa.models.match_spec import MatchSpec
 
 
 def requirements(*dists: str, python: str = "", extras: tuple[str, ...] = ()) -> Requirements:

@@ -8,10 +8,10 @@ import msgspec
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from kaa.channels.markers import Target, comparisons, decide
-from kaa.channels.pep440 import conda_name, conda_version_spec
-from kaa.channels.requirements import parse_requirements
 from kaa.errors import KaaError
+from kaa.pypi.markers import Target, comparisons, decide
+from kaa.pypi.pep440 import conda_name, conda_version_spec
+from kaa.pypi.requirements import parse_requirements
 
 
 class NotInChannels(KaaError):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from packaging.utils import parse_wheel_filename
 
-from kaa.channels.tags import Build, builds_of
+from kaa.pypi.tags import Build, builds_of
 
 BUILDS = [
     ("py3-none-any", [Build("noarch", ">=3")]),

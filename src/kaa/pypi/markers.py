@@ -18,8 +18,8 @@ from packaging.specifiers import InvalidSpecifier, Specifier
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from kaa.channels.pep440 import NotConvertible, conda_version_spec
 from kaa.models.subdir import machine, operating_system
+from kaa.pypi.pep440 import NotConvertible, conda_version_spec
 
 PYTHON_VARIABLES = frozenset({"python_version", "python_full_version", "implementation_version"})
 SYSTEM_VARIABLES = frozenset({"os_name", "sys_platform", "platform_system"})
