@@ -11,6 +11,8 @@ with serve_index(index) as server:     # a real HTTP server on loopback
     server.count("/simple/tool/")      # requests whose path ends so; server.requests holds them all
     server.faults.append(IndexFault("/simple/tool/", "html-error"))
 
+    server.links                       # a page of links to all files, as for `pip --find-links`
+
 index.write_flat(folder)               # a folder of wheels; write_simple(folder): simple-API directories with HTML
 
 Wheel
@@ -361,6 +363,10 @@ class IndexServer:
         return f"{self.root}/simple"
 
     @property
+    def links(self) -> str:
+        return f"{self.root}/links.html"
+
+    @property
     def url_with_credentials(self) -> str:
         user, password = self.serving.credentials or ("", "")
         return self.url.replace("http://", f"http://{quote(user, safe='')}:{quote(password, safe='')}@")
@@ -444,6 +450,10 @@ def find_document(index: PypiIndex, server: IndexServer, path: str, accepted: st
         if file.metadata is None or server.serving.metadata == "none":
             raise Answer(404)
         return file.metadata, "text/plain"
+    if parts == ["links.html"]:
+        every = [file for files in index.files.values() for file in files]
+        page = html_page("everything", every, server.serving, lambda file: f"files/x/{quote(file.file_name)}")
+        return page.encode(), "text/html"
     if parts[0] != "simple" or len(parts) > 2:
         raise Answer(404)
     if not path.endswith("/"):

@@ -132,7 +132,7 @@ class UnsupportedScheme(KaaError):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A whole answer; `headers` have lower-case names, `content` is empty for 304."""
+    """A whole answer; `headers` have lower-case names, `content` is empty for 304, `url` is where it came from."""
 
     url: str
     status: int
@@ -190,7 +190,7 @@ class HttpClient:
             try:
                 with self.open(url, headers=wanted) as response:
                     content = _read_all(response, url, limit)
-                    return Document(url, response.status, response.headers, content)
+                    return Document(response.url, response.status, response.headers, content)
             except (IncompleteBody, HostUnreachable) as error:
                 # `open` has repeated the request itself: only a body that broke off is worth another one.
                 if attempt == self.settings.max_retries or not isinstance(error, IncompleteBody):

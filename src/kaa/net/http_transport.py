@@ -167,7 +167,7 @@ class HttpResponse:
     ) -> None:
         self._response = response
         self._transport = transport
-        self._url = url
+        self.url = url
         self._proxy = proxy
         self._decode = decode
         self.status = response.status
@@ -179,11 +179,11 @@ class HttpResponse:
                 yield block
         except failures.IncompleteRead as error:
             missing = f"{error.partial} bytes came, {error.expected} more were announced"
-            raise IncompleteBody(self._url, missing) from error
+            raise IncompleteBody(self.url, missing) from error
         except (failures.ProtocolError, failures.DecodeError) as error:
-            raise IncompleteBody(self._url, _plain(cause_of(error)[1])) from error
+            raise IncompleteBody(self.url, _plain(cause_of(error)[1])) from error
         except (failures.HTTPError, OSError) as error:
-            self._transport.raise_unreachable(error, self._url, self._proxy)
+            self._transport.raise_unreachable(error, self.url, self._proxy)
 
     def close(self) -> None:
         self._response.close()

@@ -99,6 +99,11 @@ class Response(Protocol):
     """An answer whose body has not been read yet; whoever opened it closes it."""
 
     @property
+    def url(self) -> str:
+        """The address that answered, after redirects; without login, and without query where it was redirected to."""
+        ...
+
+    @property
     def status(self) -> int: ...
 
     @property
@@ -139,7 +144,7 @@ class LocalResponse:
     def __init__(self, status: int, headers: Mapping[str, str], url: str, path: Path | None = None, start: int = 0):
         self.status = status
         self.headers = headers
-        self._url = url
+        self.url = url
         self._path = path
         self._start = start
 
@@ -152,7 +157,7 @@ class LocalResponse:
                 while block := stream.read(size):
                     yield block
         except OSError as error:
-            raise IncompleteBody(self._url, error.strerror or str(error)) from error
+            raise IncompleteBody(self.url, error.strerror or str(error)) from error
 
     def close(self) -> None:
         """Nothing is held open between reads."""
