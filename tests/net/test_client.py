@@ -351,6 +351,7 @@ def test_redirects_are_followed(server: Server) -> None:
         document = http.get(server.url + "/old")
     assert document.content == CONTENT
     assert document.url == server.url + "/old"
+    assert document.answered_by == server.url + PATH
 
 
 def test_a_circle_of_redirects_ends(server: Server) -> None:

@@ -88,6 +88,14 @@ def test_a_project_that_is_not_there(opened: Opener) -> None:
         assert server.paths() == ["/simple/nothing/", "/simple/tool/"]
 
 
+def test_relative_addresses_count_from_where_the_page_came(opened: Opener) -> None:
+    with serve_index(PypiIndex().add(TOOL)) as server:
+        server.faults.append(IndexFault("/mirror/of/tool/", "redirect", headers={"Location": "/simple/tool/"}))
+        page = opened(f"{server.root}/mirror/of").page("tool")
+        assert page is not None
+        assert page.files[0].url == f"{server.root}/files/tool/{TOOL.file_name}"
+
+
 # Caching
 
 

@@ -132,12 +132,14 @@ class UnsupportedScheme(KaaError):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A whole answer; `headers` have lower-case names, `content` is empty for 304, `url` is where it came from."""
+    """A whole answer; `headers` have lower-case names, `content` is empty for 304."""
 
     url: str
     status: int
     headers: Mapping[str, str]
     content: bytes
+    answered_by: str = ""
+    """The address that answered: another than `url` after redirects."""
 
     def __repr__(self) -> str:
         return f"Document({self.url!r}, status={self.status}, {len(self.content)} bytes)"
@@ -190,7 +192,7 @@ class HttpClient:
             try:
                 with self.open(url, headers=wanted) as response:
                     content = _read_all(response, url, limit)
-                    return Document(response.url, response.status, response.headers, content)
+                    return Document(url, response.status, response.headers, content, response.url)
             except (IncompleteBody, HostUnreachable) as error:
                 # `open` has repeated the request itself: only a body that broke off is worth another one.
                 if attempt == self.settings.max_retries or not isinstance(error, IncompleteBody):

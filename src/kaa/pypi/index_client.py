@@ -240,9 +240,9 @@ class IndexClient:
     def _parse(self, project: str, answer: Document) -> FileChecks:
         content_type = answer.headers.get("content-type", "")
         try:
-            checks = parse_page(answer.content, content_type, answer.url, project or None)
+            checks = parse_page(answer.content, content_type, answer.answered_by, project or None)
         except Unreadable as error:
-            raise AnswerInvalid(self.url, project or "its files", answer.url, str(error)) from error
+            raise AnswerInvalid(self.url, project or "its files", answer.answered_by, str(error)) from error
         for folder, credential in checks.credentials:
             self._client.credentials.add(folder, credential)
         if checks.left_out:
