@@ -21,7 +21,7 @@ from kaa.channels.index import index_channel
 from kaa.events import Event, Note
 from kaa.pypi.interpreters.interpreter import ask_interpreter
 from kaa.pypi.interpreters.packaging import package_python
-from tests.channels_room.wheels import build_wheel
+from tests.pypi.wheels import build_wheel
 from tests.transaction.relocations import add_user_files, channel_of_all_kinds, files_naming, run_in
 from tests.users import ALICE, let_others_in, needs_root
 

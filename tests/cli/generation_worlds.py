@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kaa.channels.index import index_channel
-from kaa.channels.wheel import package_wheel
 from kaa.models.subdir import NOARCH
+from kaa.pypi.wheel import package_wheel
 from tests.channels import ChannelBuilder, File, Package, Symlink
-from tests.channels_room.wheels import build_wheel
 from tests.cli.commands import tree_of
+from tests.pypi.wheels import build_wheel
 from tests.transaction.world import SITE, VERSION
 
 SPEECH = "def main() -> None:\n    print('speech {version}')\n"

@@ -13,9 +13,9 @@ from kaa.models.subdir import NOARCH
 from kaa.prefix.generations import generation_numbers
 from kaa.pypi.interpreters.interpreter import ask_interpreter
 from tests.channels import ChannelBuilder
-from tests.channels_room.wheels import build_wheel
 from tests.cli.commands import Kaa
 from tests.cli.generation_worlds import pip, python_of_its_own
+from tests.pypi.wheels import build_wheel
 
 pytestmark = pytest.mark.slow
 

@@ -34,7 +34,7 @@ from kaa.prefix.generations import (
 from kaa.prefix.kept_distributions import is_key, keep_missing, kept_keys, present_files, with_key
 from kaa.prefix.kept_hashes import changed_files
 from kaa.prefix.python_packages import PythonDistribution, read_distribution
-from tests.channels_room.wheels import digest_text
+from tests.pypi.wheels import digest_text
 
 SITE = "lib/python3.12/site-packages"
 

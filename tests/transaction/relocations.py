@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.channels import ChannelBuilder, File, Package, Symlink
-from tests.channels_room.wheels import build_wheel
+from tests.pypi.wheels import build_wheel
 from tests.transaction.world import SITE, TAG, VERSION
 
 PLACEHOLDER = "/opt/placeholder_" + "x" * 230

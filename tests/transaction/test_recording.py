@@ -15,7 +15,7 @@ from kaa.prefix.interruption import JOURNAL
 from kaa.prefix.kept_distributions import kept_keys
 from kaa.transaction.journal import recover
 from tests.channels import Package
-from tests.channels_room.wheels import digest_text
+from tests.pypi.wheels import digest_text
 from tests.transaction.test_rollback import FailAt, Injected
 from tests.transaction.world import SITE, World, python_package, tree
 

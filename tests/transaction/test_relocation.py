@@ -22,7 +22,7 @@ from kaa.transaction.relocation import (
     moved_text,
 )
 from kaa.transaction.relocation_records import moved_prefix_record, moved_record_lines
-from tests.channels_room.wheels import digest_text
+from tests.pypi.wheels import digest_text
 
 PLACE = b"/ph/" + b"a" * 60
 LONG = b"/" + b"p" * 130

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kaa.channels.wheel import PackagedWheel, package_wheel
 from kaa.pypi.interpreters.interpreter import Interpreter
 from kaa.pypi.interpreters.staging import bundled_wheels
+from kaa.pypi.wheel import PackagedWheel, package_wheel
 
 WHEEL = b"Wheel-Version: 1.0\nGenerator: kaa\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 REWRITTEN = frozenset({"RECORD", "WHEEL", "INSTALLER", "REQUESTED", "direct_url.json"})

@@ -9,9 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from kaa.errors import KaaError
-from kaa.models.entry_point import EntryPoint as EntryPoint
-from kaa.models.entry_point import InvalidEntryPoint as InvalidEntryPoint
-from kaa.models.entry_point import parse_entry_point as parse_entry_point
+from kaa.models.entry_point import EntryPoint
 from kaa.models.subdir import is_windows
 from kaa.transaction.placeholder import is_usable, rewritten_shebang
 from kaa.transaction.plan import PythonInfo

@@ -20,14 +20,14 @@ import pytest
 from kaa.archive.extract import extract
 from kaa.channels.bundled_pip import find_installed_pip, package_pip, wheel_of_installed
 from kaa.channels.index import index_channel
-from kaa.channels.wheel import package_wheel
 from kaa.cli.main import main
 from kaa.pypi.interpreters.build_configuration import PLACEHOLDER, SHARED_PREFIXES
 from kaa.pypi.interpreters.interpreter import Interpreter, NoInterpreter, ask_interpreter, find_interpreter
 from kaa.pypi.interpreters.loader import belongs_to_c_library
 from kaa.pypi.interpreters.packaging import PackagedPython, package_python
 from kaa.pypi.interpreters.subdirs import CannotPackage
-from tests.channels_room.wheels import build_wheel
+from kaa.pypi.wheel import package_wheel
+from tests.pypi.wheels import build_wheel
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="done on Linux only")
 

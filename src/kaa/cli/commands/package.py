@@ -11,7 +11,6 @@ from pathlib import Path
 from kaa.api.session import Session
 from kaa.channels.bundled_pip import package_pip
 from kaa.channels.index import index_channel
-from kaa.channels.wheel import PackagedWheel, package_wheel
 from kaa.cli.arguments import add_output
 from kaa.cli.channel_report import report_left_out
 from kaa.cli.configuring import ArgumentsMissing
@@ -20,6 +19,7 @@ from kaa.cli.untracked import add_untracked_arguments, look_at_files
 from kaa.errors import KaaError
 from kaa.pypi.interpreters.interpreter import find_interpreter
 from kaa.pypi.interpreters.packaging import package_python
+from kaa.pypi.wheel import PackagedWheel, package_wheel
 
 HELP = """Make packages and put them into a channel of your own.
 

@@ -13,13 +13,13 @@ import pytest
 from kaa.archive.extract import extract
 from kaa.archive.read import read_info
 from kaa.channels.index import index_channel
-from kaa.channels.wheel import NoPackage, package_wheel
 from kaa.cli.main import main
 from kaa.models.match_spec import MatchSpec
 from kaa.pypi.interpreters.build_configuration import PLACEHOLDER
 from kaa.pypi.unpacked_wheel import read_wheel
+from kaa.pypi.wheel import NoPackage, package_wheel
 from kaa.pypi.wheel_file import BadWheel
-from tests.channels_room.wheels import build_wheel, digest_text
+from tests.pypi.wheels import build_wheel, digest_text
 
 LINK = stat.S_IFLNK | 0o777
 
