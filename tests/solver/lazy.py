@@ -63,7 +63,7 @@ class LazyRecordSource:
         eager: Callable[[RepoDataRecord], bool] = lambda record: False,
     ) -> None:
         self._source = RecordSource(channels)
-        self._known = known
+        self.known = known
         self._unusable = unusable or {}
         self._eager = eager
         self._ranges = Ranges()
@@ -116,7 +116,7 @@ class LazyRecordSource:
         """What is known of a record, and what reading it brings."""
 
         def parted(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-            known = tuple(text for text in texts if self._known(record, text))
+            known = tuple(text for text in texts if self.known(record, text))
             return known, tuple(text for text in texts if text not in known)
 
         depends, more_depends = parted(record.depends)

@@ -46,7 +46,9 @@ class ProblemRecord(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkn
 class ProblemNeeds(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """What a record asks for beyond what its fields say, if that was read."""
 
-    is_known: bool = False
+    place: Number
+    """Its place in `ProblemGroup.records`."""
+    was_read: bool = False
     depends: Texts = ()
     constrains: Texts = ()
     extra_depends: dict[str, Texts] = {}
@@ -62,8 +64,8 @@ class ProblemGroup(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     subdir: str
     rank: Number
     records: tuple[ProblemRecord, ...] = ()
-    unread: dict[int, ProblemNeeds] = {}
-    """By the place in `records` those whose fields say only a part of what they ask for."""
+    unread: tuple[ProblemNeeds, ...] = ()
+    """Those of the records whose fields say only a part of what they ask for."""
 
 
 class InstalledRecord(ProblemRecord, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):

@@ -88,10 +88,11 @@ class RecordedGroup:
         try:
             needs = cast("LazyGroup", self.group).read(position)
         except UnusableCandidate as error:
-            self.reads[position] = ProblemNeeds(is_known=True, unusable=error.reason)
+            self.reads[position] = ProblemNeeds(place=position, was_read=True, unusable=error.reason)
             raise
         self.reads[position] = ProblemNeeds(
-            is_known=True,
+            place=position,
+            was_read=True,
             depends=needs.depends,
             constrains=needs.constrains,
             extra_depends=dict(needs.extra_depends),
@@ -112,11 +113,10 @@ class RecordedGroup:
             )
         return records
 
-    def unread(self) -> dict[int, ProblemNeeds]:
+    def unread(self) -> tuple[ProblemNeeds, ...]:
         """What is known by now of the candidates of which the columns say only a part."""
-        if not self.is_seen:
-            return {}
-        return {position: self.reads.get(position, ProblemNeeds()) for position in unread_positions(self.columns)}
+        positions = unread_positions(self.columns) if self.is_seen else []
+        return tuple(self.reads.get(position) or ProblemNeeds(place=position) for position in positions)
 
 
 class RecordingSource:
@@ -453,15 +453,16 @@ class Reading:
         records = [record_of(name, channel, group.subdir, record) for record in group.records]
         if not group.unread:
             return RecordGroup(name, channel, group.subdir, group.rank, records, self._ranges)
-        if not all(0 <= place < len(records) for place in group.unread):
-            raise InvalidProblem(self._source, f"there is no such record - at `$.{field}.unread`")
-        rest = {place: what_reading_brings(needs) for place, needs in group.unread.items()}
+        for needs in group.unread:
+            if not 0 <= needs.place < len(records):
+                raise InvalidProblem(self._source, f"there is no record {needs.place} - at `$.{field}.unread`")
+        rest = {needs.place: what_reading_brings(needs) for needs in group.unread}
         return LazyRecordGroup(name, channel, group.subdir, group.rank, records, rest, self._ranges)
 
 
 def what_reading_brings(needs: ProblemNeeds) -> CandidateNeeds | UnusableCandidate:
     """What reading a record of a problem comes to."""
-    if not needs.is_known:
+    if not needs.was_read:
         return UnusableCandidate("what it asks for was not read when the problem was written down")
     if needs.unusable:
         return UnusableCandidate(needs.unusable)
