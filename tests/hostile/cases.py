@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hostile import archives, channels, documents, environments, packages, terminal
+from tests.hostile import archives, channels, documents, environments, packages, terminal, wheels
 from tests.hostile.world import Cases
 
 CASES: Cases = {
@@ -12,4 +12,5 @@ CASES: Cases = {
     **environments.CASES,
     **documents.CASES,
     **terminal.CASES,
+    **wheels.CASES,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.hostile import archives, channels, documents, environments, packages, terminal
+from tests.hostile import archives, channels, documents, environments, packages, terminal, wheels
 from tests.hostile.cases import CASES
 from tests.hostile.world import Cases
 
@@ -26,6 +26,7 @@ SECTIONS: tuple[tuple[str, Cases], ...] = (
     ("Environments and caches that somebody prepared", environments.CASES),
     ("Files that a user is sent", documents.CASES),
     ("Text that steers terminals", terminal.CASES),
+    ("Wheels", wheels.CASES),
 )
 
 

@@ -18,6 +18,7 @@ from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from kaa.archive.extract import has_control_characters
 from kaa.archive.read import LARGEST_RATIO, LEAST_LIMIT
 from kaa.archive.tar import Damaged
 from kaa.archive.zip import ZipMember, ZipReader
@@ -191,6 +192,8 @@ def _checked_members(archive: ZipReader) -> dict[str, ZipMember]:
         parts = name.removesuffix("/").split("/")
         if not name or "\\" in name or "\0" in name or ":" in parts[0] or not _OUTSIDE.isdisjoint(parts):
             raise Damaged("a path in it leads elsewhere", name)
+        if has_control_characters(name):
+            raise Damaged("a name with control characters", name)
         if member.is_directory:
             continue
         if member.kind not in (0, stat.S_IFREG):
