@@ -106,6 +106,13 @@ def test_columns_survive_being_stored(more: int) -> None:
     assert decode_numbers(stored.order) == decode_numbers(columns.order)
 
 
+def test_columns_that_were_stored_before_there_were_unread_candidates_have_none() -> None:
+    columns = columns_of(RECORDS)
+    *older, unread = msgspec.msgpack.decode(msgspec.msgpack.encode(columns))
+    assert unread == b""
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(older), type=Columns) == columns
+
+
 def test_a_record_with_an_unreadable_version_is_no_candidate() -> None:
     columns = columns_of([package("tool 1.0"), package("tool 1..0"), package("tool 0.9")])
     assert columns.count == 2

@@ -145,6 +145,22 @@ def test_the_search_asks_whether_to_go_on() -> None:
         rules.start().run(rules)
 
 
+def test_what_choosing_brings_to_light_is_looked_at_before_anything_is_decided() -> None:
+    class Discovering(WorldRules):
+        def choose(self, search: Search) -> tuple[int, int] | None:
+            choice = super().choose(search)
+            if choice is not None and choice[1] < 8:
+                search.add_incompatibility(Incompatibility({choice[0]: choice[1]}, "discovered"))
+            return choice
+
+    world = World((4, 4), ((0, 30, 1, 30),), ({0: 1},))
+    rules = Discovering(world, (0, 1))
+    search = rules.start()
+    search.run(rules)
+    assert answer_of(search) == (8, 8)
+    assert (search.effort.decisions, search.effort.conflicts) == (2, 0)
+
+
 def test_a_name_that_nothing_needs_stays_closed() -> None:
     world = World((2, 2, 2), ((0, 2, 1, 2), (2, 2, 1, 4)), ({0: 1},))
     rules = WorldRules(world, (0, 1, 2))

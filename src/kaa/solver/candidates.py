@@ -203,7 +203,8 @@ class LazySource(CandidateSource, Protocol):
     def read_ahead(self, wanted: Sequence[tuple[CandidateGroup, int]]) -> None:
         """Fetch what `read` of these candidates will need; what goes wrong is for `read` to tell.
 
-        Some of them may never be read.
+        Every candidate that is read was among them before. Some of them may never be read, and a later search of the
+        same solve may name some of them again.
         """
 
 
