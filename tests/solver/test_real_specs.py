@@ -6,8 +6,8 @@ import pytest
 
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
-from kaa.solver.candidates import Ask
-from kaa.solver.opening import World, dependency_text
+from kaa.solver.candidates import Ask, dependency_text
+from kaa.solver.opening import World
 from kaa.solver.states import NameStates
 from tests.solver.conda_forge import PLATFORMS, needs_records, records, where
 
