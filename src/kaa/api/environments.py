@@ -6,6 +6,7 @@ changes anything.
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +32,7 @@ from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix, open_prefix
 from kaa.prefix.state import read_pinned
 from kaa.solver.candidates import CandidateSource, RecordSource
-from kaa.solver.failures import PackagesNotFound
+from kaa.solver.failures import PackagesNotFound, Unsolvable
 from kaa.solver.request import SolveRequest
 from kaa.solver.solution import Solution
 from kaa.solver.solve import solve
@@ -324,8 +325,12 @@ def _plan(
     with session.open_index(channels, subdir) as index:
         try:
             solution = options.solver(request, index, clock=time.monotonic, repair_seconds=REPAIR_SECONDS)
-        except PackagesNotFound as error:
-            raise located(session, error, channels, index.platforms) from None
+        except (PackagesNotFound, Unsolvable) as error:
+            if isinstance(error, PackagesNotFound):
+                error = located(session, error, channels, index.platforms)
+            # It knows the interpreters of this machine, which a solve that succeeds need not load.
+            interpreters = importlib.import_module("kaa.api.interpreters")
+            raise interpreters.with_interpreters(session, error, channels, subdir, request.install) from None
     return _transaction(session, prefix, request, solution, options, asked=asked, again=again)
 
 

@@ -29,6 +29,7 @@ from kaa.models.virtual_package import VirtualPackage
 from kaa.package_cache.fetch import ensure
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.prefix import Prefix
+from kaa.pypi.interpreters.addresses import is_interpreter
 from kaa.transaction.plan import Transaction
 
 
@@ -230,7 +231,7 @@ def _can_be_fetched(session: Session, record: RepoDataRecord) -> bool:
     """Whether the address that the lock hints at can be tried."""
     if record.url.startswith("file:"):
         return Path(url_to_path(record.url)).is_file()
-    return bool(record.url) and not session.config.offline
+    return is_interpreter(record) or (bool(record.url) and not session.config.offline)
 
 
 def _offered_as(record: RepoDataRecord, offered: RepoDataRecord | None) -> RepoDataRecord:

@@ -1,9 +1,10 @@
-"""What can be had without a network: packages in the cache, and channels that are folders of this machine."""
+"""What can be had without a network: packages in the cache, interpreters and channels in folders of this machine."""
 
 from __future__ import annotations
 
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.cache import PackageCache
+from kaa.pypi.interpreters.addresses import is_interpreter
 
 
 class PackagesOnHand:
@@ -21,8 +22,11 @@ class PackagesOnHand:
         """Whether a package of this dist string is here, perhaps with other content."""
         if self._dists is None:
             self._dists = self._cache.dists()
-        return dist in self._dists
+        # A Python may be one of this machine, which is known by its record only.
+        return dist in self._dists or dist.startswith("python-")
 
     def has(self, record: RepoDataRecord) -> bool:
         """Whether the package of a record is here, unpacked or as it was downloaded."""
+        if is_interpreter(record):
+            return True
         return self._cache.find(record) is not None or self._cache.find_archive(record) is not None

@@ -10,6 +10,7 @@ from kaa.cli.records import ChannelNames, full_json, link_json, list_json
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.models.version import InvalidVersion, Version
+from kaa.pypi.interpreters.addresses import interpreter_of, is_interpreter
 from kaa.transaction.plan import Change, Install, Operation, Reinstall, Remove, Transaction
 
 VERBS = ("install", "update", "downgrade", "change", "reinstall", "remove")
@@ -53,6 +54,8 @@ def plan_lines(transaction: Transaction, missing: Sequence[RepoDataRecord], name
                 record, version, build = old, old.version, old.build
         size = size_text(record.size) if record.dist in fetched and record.size else ""
         note = size if record.dist in fetched else "" if verb == "remove" else "cached"
+        if record.dist in fetched and is_interpreter(record):
+            note = f"made of {interpreter_of(record)}"
         rows.append((verb, record.name, version, build, names.of(record), note))
     rows.sort(key=lambda row: (VERBS.index(row[0]), row[1]))
     lines = [f"Environment: {transaction.prefix}{'' if transaction.current else ' (new or empty)'}", ""]
@@ -67,6 +70,7 @@ def summary(transaction: Transaction, missing: Sequence[RepoDataRecord]) -> str:
     parts = [f"{counts[verb]} to {verb}" for verb in VERBS if counts[verb]]
     if not parts:
         return "No packages to install."
+    missing = [record for record in missing if not is_interpreter(record)]
     size = sum(record.size or 0 for record in missing)
     noun = "packages" if sum(counts.values()) > 1 else "package"
     download = f"{size_text(size)} to download" if missing else "nothing to download"

@@ -27,6 +27,7 @@ from kaa.pypi.interpreters.loader import belongs_to_c_library
 from kaa.pypi.interpreters.packaging import PackagedPython, package_python
 from kaa.pypi.interpreters.subdirs import CannotPackage
 from kaa.pypi.wheel import package_wheel
+from tests.pypi.interpreters.copies import copied_interpreter
 from tests.pypi.wheels import build_wheel
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="done on Linux only")
@@ -96,23 +97,6 @@ class World:
         return json.loads(self.run("-c", code, **environ))
 
 
-def movable_copy(original: Interpreter, folder: Path) -> Path:
-    """A copy of an interpreter that has a prefix of its own; of one that shares it, the interpreter itself."""
-    prefix = Path(original.prefix)
-    if original.prefix in SHARED_PREFIXES:
-        return Path(original.executable)
-    name = Path(original.executable).name
-    for part in ("bin", "lib", "include"):
-        (folder / part).mkdir(parents=True)
-    shutil.copy2(original.executable, folder / "bin" / name)
-    for path in prefix.glob("lib/libpython*"):
-        shutil.copy2(path, folder / "lib", follow_symlinks=False)
-    ignore = shutil.ignore_patterns("test", "tests", "__pycache__", "site-packages", "*.a", "*.o")
-    shutil.copytree(original.stdlib, folder / "lib" / Path(original.stdlib).name, ignore=ignore)
-    shutil.copytree(original.include, folder / "include" / Path(original.include).name)
-    return folder / "bin" / name
-
-
 def install(package: Path, prefix: Path) -> dict[str, dict[str, Any]]:
     """Unpack a package as a prefix, by hand: put the prefix where the placeholder is."""
     extract(package, prefix)
@@ -130,7 +114,7 @@ def install(package: Path, prefix: Path) -> dict[str, dict[str, Any]]:
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
     original = ask_interpreter(request.param)
     folder = tmp_path_factory.mktemp("python")
-    copy = movable_copy(original, folder / "copy")
+    copy = copied_interpreter(folder / "copy", original)
     packaged = package_python(copy, folder / "channel", environ={"SOURCE_DATE_EPOCH": "1700000000"}, level=LEVEL)
     shutil.rmtree(folder / "copy", ignore_errors=True)
     prefix = folder / "a prefix"

@@ -25,7 +25,7 @@ PRERELEASE = "py_prerelease"
 
 def interpreter_groups(found: Interpreters, channel: str, rank: int, subdir: str) -> tuple[RecordGroup, ...]:
     """The candidates for `python` in environments of a platform; `channel` is the base URL to be told as theirs."""
-    records = [record_of(each, channel) for each in found.usable if each.subdir == subdir]
+    records = [record_of(each, channel) for each in found.offered(subdir)]
     return (RecordGroup(NAME, channel, subdir, rank, records),) if records else ()
 
 

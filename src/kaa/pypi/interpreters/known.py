@@ -35,6 +35,14 @@ class Interpreters(msgspec.Struct, frozen=True):
     usable: tuple[Description, ...] = ()
     unusable: tuple[Unusable, ...] = ()
 
+    def offered(self, subdir: str) -> list[Description]:
+        """Those for a platform, one of each version and kind: the first."""
+        found: dict[tuple[str, bool], Description] = {}
+        for each in self.usable:
+            if each.subdir == subdir:
+                found.setdefault((each.interpreter.full_version, each.interpreter.free_threaded), each)
+        return list(found.values())
+
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What came of asking one; `states` are the time and size of each of its parts."""
@@ -73,21 +81,11 @@ def find_interpreters(
     _answer({answer.base for answer in after.values() if answer.base} - after.keys(), before, after, environ)
     if kept_in is not None and any(before.get(path) != answer for path, answer in after.items()):
         _write_answers(kept_in, {**before, **after})
-    conda = [Unusable(str(path), CONDA) for path in paths if str(path) not in after]
-    return _chosen({path: after[path] for path in dict.fromkeys([*own, *after])}, conda)
-
-
-def _chosen(answers: Mapping[str, _Answer], unusable: list[Unusable]) -> Interpreters:
-    """One interpreter of each version and kind: the first."""
-    usable: dict[tuple[str, bool, str], Description] = {}
-    for path, answer in answers.items():
-        found = answer.description
-        if found is not None:
-            kind = (found.interpreter.full_version, found.interpreter.free_threaded, found.subdir)
-            usable.setdefault(kind, found)
-        elif answer.reason:
-            unusable.append(Unusable(path, answer.reason))
-    return Interpreters(tuple(usable.values()), tuple(unusable))
+    unusable = [Unusable(str(path), CONDA) for path in paths if str(path) not in after]
+    answers = {path: after[path] for path in dict.fromkeys([*own, *after])}
+    unusable += [Unusable(path, answer.reason) for path, answer in answers.items() if answer.reason]
+    usable = [answer.description for answer in answers.values() if answer.description is not None]
+    return Interpreters(tuple(usable), tuple(unusable))
 
 
 def _answer(
