@@ -13,6 +13,8 @@ from kaa.config.values import (
     http_settings,
     index_settings,
     link_options,
+    pip_configuration,
+    pypi_names,
     solve_options,
 )
 from kaa.models.cutoff import DAY, InvalidCutoff
@@ -33,6 +35,16 @@ def test_channels() -> None:
     assert [channel.base_url for channel in channels.resolve("both", "/")] == ["https://host/a", "https://other/own"]
     assert channels.resolve("~/c", "/")[0].base_url == "file:///home/me/c"
     assert channels.resolve("https://old/x", "/")[0].base_url == "https://host/x"
+
+
+def test_what_pypi_stands_for(tmp_path: Path) -> None:
+    environ = {"PIP_INDEX_URL": "https://pips/simple", "PIP_CONFIG_FILE": "/dev/null", "UV_NO_CONFIG": "1"}
+    assert pip_configuration(Config(), environ, "/").main == "https://pips/simple"
+    config = Config({"pypi_indexes": ("./wheels", "~/w", "https://own/simple/")}, home="/home/me")
+    found = pip_configuration(config, environ, str(tmp_path))
+    assert found.indexes == ((tmp_path / "wheels").as_uri(), "file:///home/me/w", "https://own/simple")
+    assert (found.main, found.source) == ("https://own/simple", "kaa")
+    assert pypi_names(Config({"pypi_names": {"Some_Project": "Its-Name "}})) == {"some_project": "its-name"}
 
 
 def test_defaults_are_a_channel_only_by_name_and_hold_msys2_for_windows() -> None:

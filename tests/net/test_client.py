@@ -438,6 +438,15 @@ def test_verification_can_be_switched_off(tls: TlsServer) -> None:
         assert http.get(tls.url + "/x").content == b"hello"
 
 
+@pytest.mark.parametrize("name", ["{host}", "{host}:{port}"])
+def test_verification_can_be_switched_off_for_one_host(tls: TlsServer, name: str) -> None:
+    host, _, port = tls.url.removeprefix("https://").partition(":")
+    with client(unverified_hosts=(name.format(host=host, port=port),)) as http:
+        assert http.get(tls.url + "/x").content == b"hello"
+    with client(unverified_hosts=("example.org", f"{host}:1")) as http, pytest.raises(TlsFailure):
+        http.get(tls.url + "/x")
+
+
 def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None:
     with (
         run_tls_server(tmp_path, name="example.org") as server,

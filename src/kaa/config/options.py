@@ -226,6 +226,22 @@ class Config:
         expand=True,
         trusted=True,
     )
+    pypi_indexes = Option(
+        Texts(),
+        (),
+        "What the channel pypi stands for: addresses of indexes of Python packages, or folders of wheels, in the order "
+        "in which a project is looked for. Without it, what the configuration of uv or pip says.",
+        group="Channels",
+        expand=True,
+        trusted=True,
+    )
+    pypi_names = Option(
+        TextMap(),
+        {},
+        "Names of conda packages by the names of the same projects on PyPI, beside those that kaa knows.",
+        group="Channels",
+        trusted=True,
+    )
     migrated_channel_aliases = Option(
         Texts(),
         (),

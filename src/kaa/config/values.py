@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from kaa.config.options import Config
+from kaa.config.pip_configuration import PipConfiguration, index_address, read_pip_configuration
 from kaa.host.platform import current_subdir
 from kaa.index.fetch import IndexSettings
 from kaa.models.channel import Channel, ChannelConfig
@@ -31,6 +32,22 @@ def channel_config(config: Config) -> ChannelConfig:
         migrated_aliases=config.migrated_channel_aliases,
         home=str(config.home),
     )
+
+
+def pip_configuration(config: Config, environ: Mapping[str, str], cwd: str) -> PipConfiguration:
+    """What the channel `pypi` stands for, and how to reach it; raises UnreadablePipConfiguration.
+
+    With `pypi_indexes`, nobody asks what pip and uv were told. Relative paths start at `cwd`.
+    """
+    if not config.pypi_indexes:
+        return read_pip_configuration(environ, cwd)
+    indexes = tuple(dict.fromkeys(index_address(text, cwd, config.home) for text in config.pypi_indexes))
+    return PipConfiguration(indexes, next((url for url in indexes if not url.startswith("file:")), indexes[0]), "kaa")
+
+
+def pypi_names(config: Config) -> Mapping[str, str]:
+    """Names of conda packages by the names of the same projects on PyPI, as the user writes them."""
+    return {project.strip().lower(): name.strip().lower() for project, name in config.pypi_names.items()}
 
 
 def http_settings(config: Config) -> HttpSettings:

@@ -67,7 +67,7 @@ class HttpTransport:
         self._settings = settings
         self._proxies = proxies
         self._authorities, self.trusted = certificate_authorities(settings.ssl_verify, environ)
-        self._pools: dict[tuple[str | None, bool], urllib3.PoolManager] = {}
+        self._pools: dict[tuple[str | None, bool, bool], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
         self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
 
@@ -75,7 +75,7 @@ class HttpTransport:
         proxy = self._proxies.find(request.url)
         decode = request.headers.get("Accept-Encoding", "identity") != "identity"
         try:
-            response = self._pool(proxy, request.url.startswith("https:")).urlopen(
+            response = self._pool(proxy, request.url).urlopen(
                 request.method,
                 request.url,
                 headers=dict(request.headers),
@@ -88,18 +88,28 @@ class HttpTransport:
             self.raise_unreachable(error, request.shown, proxy)
         return HttpResponse(response, self, request.shown, proxy, decode)
 
-    def _pool(self, proxy: str | None, secure: bool) -> urllib3.PoolManager:
+    def _pool(self, proxy: str | None, url: str) -> urllib3.PoolManager:
         # An SSL context costs some milliseconds: plain HTTP has a pool without one.
-        secure = secure or (proxy or "").startswith("https:")
+        secure = url.startswith("https:") or (proxy or "").startswith("https:")
+        verified = not (secure and self._is_unverified(url))
         with self._lock:
-            pool = self._pools.get((proxy, secure))
+            pool = self._pools.get((proxy, secure, verified))
             if pool is None:
-                pool = self._pools[proxy, secure] = self._make_pool(proxy, secure)
+                pool = self._pools[proxy, secure, verified] = self._make_pool(proxy, secure, verified)
             return pool
 
-    def _make_pool(self, proxy: str | None, secure: bool) -> urllib3.PoolManager:
+    def _is_unverified(self, url: str) -> bool:
+        """Whether the user trusts a host whoever it is."""
+        if not self._settings.unverified_hosts:
+            return False
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        names = {host, f"{host}:{parts.port or 443}"}
+        return any(name.lower() in names for name in self._settings.unverified_hosts)
+
+    def _make_pool(self, proxy: str | None, secure: bool, verified: bool) -> urllib3.PoolManager:
         size = self._settings.connections
-        context = self._ssl_context() if secure else None
+        context = self._ssl_context(verified) if secure else None
         if proxy is None:
             return urllib3.PoolManager(maxsize=size, ssl_context=context)
         shown, login = without_login(proxy)
@@ -113,8 +123,8 @@ class HttpTransport:
         except (failures.HTTPError, ValueError) as error:
             raise UnusableProxy(shown, "its address is not a URL") from error
 
-    def _ssl_context(self) -> ssl.SSLContext:
-        context = self._verifying_context()
+    def _ssl_context(self, verified: bool) -> ssl.SSLContext:
+        context = _context_for_anyone() if not verified or self._authorities == "" else self._verifying_context()
         certificate = self._settings.client_certificate
         if certificate:
             try:
@@ -126,13 +136,6 @@ class HttpTransport:
     def _verifying_context(self) -> ssl.SSLContext:
         if self._authorities is None:
             return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if self._authorities == "":
-            context = ssl.create_default_context()
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            # Whoever sets ssl_verify to false need not be told at every request.
-            urllib3.disable_warnings(failures.InsecureRequestWarning)
-            return context
         path = Path(self._authorities)
         try:
             if path.is_dir():
@@ -188,6 +191,16 @@ class HttpResponse:
     def close(self) -> None:
         self._response.close()
         self._response.release_conn()
+
+
+def _context_for_anyone() -> ssl.SSLContext:
+    """What trusts every certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    # Whoever asks for it need not be told at every request.
+    urllib3.disable_warnings(failures.InsecureRequestWarning)
+    return context
 
 
 def certificate_authorities(ssl_verify: bool | str, environ: Mapping[str, str]) -> tuple[str | None, str]:

@@ -26,6 +26,8 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """True: the certificates of the system; False: no check; else the path of a file or directory of certificates."""
     client_certificate: str | None = None
     client_key: str | None = None
+    unverified_hosts: tuple[str, ...] = ()
+    """Hosts (with or without a port) whose certificates are not checked."""
     offline: bool = False
     connections: int = 10
     """How many connections are kept for one host."""
