@@ -9,10 +9,9 @@ import msgspec
 
 from kaa.cli.configuring import ArgumentsMissing
 from kaa.cli.output import size_text
-from kaa.cli.records import ChannelNames, list_json
+from kaa.cli.records import PYPI, ChannelNames, list_json
 from kaa.models.prefix_record import PrefixRecord
 
-PYPI = "pypi"
 PYPI_BUILD = "pypi_0"
 USUAL_FIELDS = ("name", "version", "build", "channel_name")
 FIELDS = (

@@ -6,10 +6,12 @@ import msgspec
 
 from kaa.api.session import Session
 from kaa.config.values import channel_config
+from kaa.models.artifact import WHEEL
 from kaa.models.channel import ChannelConfig
 from kaa.models.record import RepoDataRecord
 
 UNKNOWN = "<unknown>"
+PYPI = "pypi"
 
 
 class ChannelNames:
@@ -22,8 +24,8 @@ class ChannelNames:
         self._default = {channel.base_url for text in config.default_channels for channel in config.resolve(text, cwd)}
 
     def of(self, record: RepoDataRecord) -> str:
-        """The name of the record's channel."""
-        return self.of_url(record.channel)
+        """The name of the record's channel; every wheel counts as one of PyPI, as conda shows those of pip."""
+        return PYPI if record.fn.endswith(WHEEL) else self.of_url(record.channel)
 
     def of_url(self, url: str) -> str:
         """The name of the channel with a base URL."""

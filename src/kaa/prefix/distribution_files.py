@@ -17,6 +17,8 @@ from kaa.prefix.prefix import Prefix
 from kaa.prefix.python_packages import PythonDistribution, find_distributions
 
 RECORD_LIMIT = 16 << 20
+OURS = ("kaa", "conda")
+"""What INSTALLER says of packages."""
 _SHA256 = re.compile(r",sha256=([A-Za-z0-9_-]{43})=*,[0-9]*\s*\Z")
 
 
@@ -35,7 +37,7 @@ def read_distributions(
             every = files_of_distributions(environment.path, find_distributions(environment, unowned))
             for one, files in every.items():
                 own = f"{one.metadata}/RECORD"
-                if own in changed and own in files:
+                if own in changed and own in files and one.installer not in OURS:
                     found.setdefault(one, files)
     except OSError:
         return {}
