@@ -16,9 +16,9 @@ from kaa.api.execution import execute
 from kaa.api.relocating import plan_clone, plan_move, plan_rename, relocate
 from kaa.api.session import Session, open_session
 from kaa.api.verifying import verify_environment
-from kaa.channels.bundled_pip import package_pip
 from kaa.channels.index import index_channel
 from kaa.events import Event, Note
+from kaa.pypi.interpreters.bundled_pip import package_pip
 from kaa.pypi.interpreters.interpreter import ask_interpreter
 from kaa.pypi.interpreters.packaging import package_python
 from tests.pypi.wheels import build_wheel

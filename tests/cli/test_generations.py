@@ -15,11 +15,11 @@ import pytest
 
 from kaa.api.going_back import plan_undo, restore_generation
 from kaa.api.session import open_session
-from kaa.channels.bundled_pip import package_pip
 from kaa.channels.index import index_channel
 from kaa.prefix.generations import generation_file, latest_generation
 from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import Prefix
+from kaa.pypi.interpreters.bundled_pip import package_pip
 from kaa.pypi.interpreters.interpreter import ask_interpreter
 from kaa.pypi.interpreters.packaging import package_python
 from kaa.pypi.wheel import package_wheel

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kaa.channels.bundled_pip import package_pip
 from kaa.channels.index import index_channel
 from kaa.models.subdir import NOARCH
 from kaa.prefix.generations import generation_numbers
+from kaa.pypi.interpreters.bundled_pip import package_pip
 from kaa.pypi.interpreters.interpreter import ask_interpreter
 from tests.channels import ChannelBuilder
 from tests.cli.commands import Kaa

@@ -122,8 +122,8 @@ def build_channel(ground: Ground, interpreter: str = sys.executable) -> None:
 
 def build_real_channel(ground: Ground) -> None:
     """Write a channel of the python that runs the tests, its pip, and a package of Python: some thousands of files."""
-    from kaa.channels.bundled_pip import package_pip, wheel_of_installed
     from kaa.channels.index import index_channel
+    from kaa.pypi.interpreters.bundled_pip import package_pip, wheel_of_installed
     from kaa.pypi.interpreters.packaging import package_python
     from kaa.pypi.wheel import package_wheel
 

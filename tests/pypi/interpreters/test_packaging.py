@@ -18,10 +18,10 @@ import msgspec
 import pytest
 
 from kaa.archive.extract import extract
-from kaa.channels.bundled_pip import find_installed_pip, package_pip, wheel_of_installed
 from kaa.channels.index import index_channel
 from kaa.cli.main import main
 from kaa.pypi.interpreters.build_configuration import PLACEHOLDER, SHARED_PREFIXES
+from kaa.pypi.interpreters.bundled_pip import find_installed_pip, package_pip, wheel_of_installed
 from kaa.pypi.interpreters.interpreter import Interpreter, NoInterpreter, ask_interpreter, find_interpreter
 from kaa.pypi.interpreters.loader import belongs_to_c_library
 from kaa.pypi.interpreters.packaging import PackagedPython, package_python

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kaa.api.session import Session
-from kaa.channels.bundled_pip import package_pip
 from kaa.channels.index import index_channel
 from kaa.cli.arguments import add_output
 from kaa.cli.channel_report import report_left_out
@@ -17,6 +16,7 @@ from kaa.cli.configuring import ArgumentsMissing
 from kaa.cli.output import error_json, error_text, print_json, size_text
 from kaa.cli.untracked import add_untracked_arguments, look_at_files
 from kaa.errors import KaaError
+from kaa.pypi.interpreters.bundled_pip import package_pip
 from kaa.pypi.interpreters.interpreter import find_interpreter
 from kaa.pypi.interpreters.packaging import package_python
 from kaa.pypi.wheel import PackagedWheel, package_wheel
