@@ -440,6 +440,19 @@ def test_a_wheel_with_a_wrong_hash_is_not_read(opened: Opener) -> None:
         assert not [path for path in opened.directory.glob("pypi/wheels/*") if path.is_file()]
 
 
+def test_an_index_cannot_tell_lies_about_the_wheels_of_another(opened: Opener) -> None:
+    liar = lying(metadata=b"Metadata-Version: 2.1\nName: tool\nVersion: 1.0\nRequires-Dist: evil\n")
+    found = []
+    for index in (liar, PypiIndex().add(TOOL)):
+        with serve_index(index) as server:
+            client = opened(server.url)
+            page = client.page("tool")
+            assert page is not None
+            assert page.files[0].sha256 == sha256(TOOL.to_bytes())
+            found.append(client.metadata(page.files[0]).requires_dist)
+    assert found == [("evil",), tuple(TOOL.requires)]
+
+
 def test_metadata_of_many_wheels_at_once(opened: Opener) -> None:
     wheels = [Wheel("tool", f"{number}.0", requires=[f"lib=={number}"]) for number in range(30)]
     with serve_index(PypiIndex().add(*wheels)) as server:

@@ -54,7 +54,8 @@ class WheelMetadata:
         self._client = client
         self._report = report
         self._offline = offline
-        self._kept = KeptMetadata(directory / "metadata")
+        # Each index for itself: another one could tell lies about a wheel by its hash.
+        self._kept = KeptMetadata(directory / "metadata" / hashlib.sha256(index.encode()).hexdigest()[:16])
         self._wheels = directory / "wheels"
         self._read: dict[str, Metadata] = {}
         """By address, what this process has read."""
