@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,6 +87,37 @@ class House:
             check=False,
         )
 
+    @property
+    def caches(self) -> Path:
+        return self.home / ".cache"
+
+    def age(self) -> None:
+        """Let all that is here, but what kaa keeps, be a day old: kaa takes no file as settled that just changed."""
+        for folder, folders, files in os.walk(self.directory):
+            folders[:] = [name for name in folders if name != self.caches.name]
+            for path in (Path(folder), *(Path(folder, name) for name in files)):
+                if not path.is_symlink():
+                    changed = path.stat().st_mtime_ns - 86_400_000_000_000
+                    os.utime(path, ns=(changed, changed))
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Take back, at the end, all that was done here meanwhile; only what kaa keeps in its cache stays."""
+        self.age()
+        copy = self.directory.with_name(f"{self.directory.name} before")
+        shutil.copytree(self.directory, copy, symlinks=True)
+        yield
+        kept = self.directory.with_name("kept")
+        if self.caches.exists():
+            self.caches.rename(kept)
+        shutil.rmtree(self.directory)
+        copy.rename(self.directory)
+        if kept.exists():
+            shutil.rmtree(self.caches, ignore_errors=True)
+            times = self.home.stat()
+            kept.rename(self.caches)
+            os.utime(self.home, ns=(times.st_atime_ns, times.st_mtime_ns))
+
     def start(self, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
         """Run any program with the variables of this process."""
         return subprocess.run(words, cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -105,6 +137,12 @@ class RealShell(NamedTuple):
     export: str = "export {name}={value}"
     unset: str = "unset {name}"
     source: str = ". {path}"
+    kept: bool = False
+    """Run every script a second time, when its activations are kept from the first; the second run is what counts."""
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}-kept" if self.kept else self.name
 
     @property
     def installed(self) -> bool:
@@ -116,6 +154,14 @@ class RealShell(NamedTuple):
         """Run the lines as a script of this shell."""
         script = house.directory / f"script-{self.name}{self.extension}"
         script.write_bytes(os.fsencode("\n".join(lines) + "\n"))
+        if self.kept:
+            with house.rehearsal():
+                self._start(house, script, environ)
+        return self._start(house, script, environ)
+
+    def _start(
+        self, house: House, script: Path, environ: Mapping[str, str] | None
+    ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [*self.program, str(script)],
             env={**house.environ, **(environ or {})},
@@ -174,6 +220,8 @@ XONSH = RealShell(
     unset="del ${name}",
     source="source {path}",
 )
+KEEPING = tuple(shell._replace(kept=True) for shell in (BASH, ZSH, DASH, FISH))
+"""Those for which activations are kept, as they are when one is."""
 SHELLS = (BASH, ZSH, DASH, FISH, TCSH, XONSH)
 QUICK = (BASH, ZSH, DASH, FISH, TCSH)
 """Those that start in a few milliseconds."""

@@ -13,11 +13,11 @@ from tests.shell.houses import (
     DASH,
     FISH,
     KAA,
+    KEEPING,
     QUICK,
     SHELLS,
     TCSH,
     XONSH,
-    ZSH,
     House,
     RealShell,
     make_environment,
@@ -25,16 +25,18 @@ from tests.shell.houses import (
 )
 
 EXTENSION = {"fish": "fish", "tcsh": "csh", "xonsh": "xsh"}
-STRICT = [shell for shell in SHELLS if shell.strict]
+STRICT = [shell for shell in (*SHELLS, *KEEPING) if shell.strict]
+SH = [shell for shell in STRICT if shell.name != "fish"]
+"""Those that have a variable PS1."""
 
 
-@pytest.fixture(params=[*QUICK, pytest.param(XONSH, marks=pytest.mark.slow)], ids=lambda shell: shell.name)
+@pytest.fixture(params=[*QUICK, *KEEPING, pytest.param(XONSH, marks=pytest.mark.slow)], ids=lambda shell: shell.label)
 def shell(request: pytest.FixtureRequest) -> RealShell:
     """Each shell in turn."""
     return installed(request.param)
 
 
-@pytest.fixture(params=STRICT, ids=lambda shell: shell.name)
+@pytest.fixture(params=STRICT, ids=lambda shell: shell.label)
 def strict_shell(request: pytest.FixtureRequest) -> RealShell:
     """Each shell that can be told to stop at failures and at unset variables."""
     return installed(request.param)
@@ -162,7 +164,7 @@ def test_an_unknown_environment_changes_nothing(house: House, shell: RealShell) 
 def test_the_exit_status_of_a_failed_activation(house: House, shell: RealShell) -> None:
     if shell is XONSH:
         pytest.skip("xonsh raises an exception instead")
-    status = "$status" if shell in (FISH, TCSH) else "$?"
+    status = "$status" if shell.name in ("fish", "tcsh") else "$?"
     done = shell.run(house, [shell.load(), "kaa activate nope", f"echo {status}"])
     assert done.stdout == b"1\n"
 
@@ -195,7 +197,7 @@ def test_the_exit_status_of_other_commands(house: House, shell: RealShell) -> No
     if shell is XONSH:
         pytest.skip("xonsh raises an exception instead")
     house.environment("a")
-    status = "$status" if shell in (FISH, TCSH) else "$?"
+    status = "$status" if shell.name in ("fish", "tcsh") else "$?"
     done = shell.run(house, [shell.load(), "kaa run -n a sh -c 'exit 7'", f"echo {status}"])
     assert done.stdout == b"7\n"
 
@@ -308,7 +310,7 @@ def test_loading_the_hook_twice_changes_nothing(house: House, shell: RealShell) 
 # -- what is particular to a shell ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shell", [BASH, ZSH, DASH], ids=lambda shell: shell.name)
+@pytest.mark.parametrize("shell", SH, ids=lambda shell: shell.label)
 def test_the_prompt(house: House, shell: RealShell) -> None:
     installed(shell)
     house.environment("a")
@@ -320,7 +322,7 @@ def test_the_prompt(house: House, shell: RealShell) -> None:
     assert done.stdout.decode().splitlines() == ["(a) (venv) $ ", "(b) (venv) $ ", "(a) (venv) $ ", "(venv) $ "]
 
 
-@pytest.mark.parametrize("shell", [BASH, ZSH, DASH], ids=lambda shell: shell.name)
+@pytest.mark.parametrize("shell", SH, ids=lambda shell: shell.label)
 def test_the_prompt_behind_other_texts(house: House, shell: RealShell) -> None:
     """Something else put its own text before ours; ours goes, the other stays."""
     installed(shell)

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 from kaa.cli.dispatch import find_program
@@ -34,8 +35,8 @@ class Entering:
     def __init__(self, arguments: argparse.Namespace, environ: Mapping[str, str], argv0: str) -> None:
         text = getattr(arguments, "root_prefix", None)
         # Absolute, and otherwise as written: the shell shows these paths.
-        root = os.path.abspath(expand_text(text, environ)) if text else str(default_root_prefix(environ))  # noqa: PTH100
-        root_prefix = default_root_prefix({**environ, "KAA_ROOT_PREFIX": root})
+        given = os.path.abspath(expand_text(text, environ)) if text else None  # noqa: PTH100
+        root_prefix = Path(given) if given else default_root_prefix(environ).absolute()
         self.environ = environ
         # The files of an environment have no say in how it is entered.
         self.config: Config = load_config(environ, {}, root_prefix=root_prefix)

@@ -157,17 +157,11 @@ def iter_files(
 ) -> Iterator[tuple[Path, bool]]:
     """The configuration files that are there, from what counts least to what counts most, and whether we trust them."""
     seen: set[Path] = set()
-    home = home_directory(environ)
-    user_config = environ.get("XDG_CONFIG_HOME")
     yield from ((path, True) for directory in system_directories for path in files_of(directory, seen))
     yield from ((path, True) for path in files_of(root_prefix, seen) if not belongs_to_package(root_prefix, path))
-    for directory in (
-        *([Path(user_config) / "conda"] if user_config else []),
-        home / ".config" / "conda",
-        home / ".conda",
-    ):
+    for directory in _user_directories(environ):
         yield from ((path, True) for path in files_of(directory, seen))
-    for path in (home / ".condarc", user_config_directory(environ) / "config.yaml"):
+    for path in _user_files(environ):
         if path not in seen and _is_file(path):
             seen.add(path)
             yield path, True
@@ -180,6 +174,36 @@ def iter_files(
         path = Path(expand_text(named, environ))
         if path not in seen and _is_file(path):
             yield path, True
+
+
+def places_of_files(
+    environ: Mapping[str, str], root_prefix: Path, system_directories: Sequence[Path] = SYSTEM_DIRECTORIES
+) -> list[Path]:
+    """Whatever decides which files `load_config` reads when no environment is given, and what they say.
+
+    As long as each of these files and directories is as it was, or is still not there, so is the configuration.
+    """
+    found: list[Path] = []
+    for directory in (*system_directories, root_prefix, *_user_directories(environ)):
+        inner = directory / "condarc.d"
+        found += [directory / ".condarc", directory / "condarc", inner]
+        try:
+            found += sorted(inner.iterdir())
+        except OSError:
+            continue
+    named = environ.get("CONDARC")
+    found += [*_user_files(environ), *([Path(expand_text(named, environ))] if named else [])]
+    # Whether a file of the root prefix belongs to a package, its records say.
+    return [*found, root_prefix / "conda-meta"] if next(files_of(root_prefix, set()), None) else found
+
+
+def _user_directories(environ: Mapping[str, str]) -> list[Path]:
+    home, user_config = home_directory(environ), environ.get("XDG_CONFIG_HOME")
+    return [*([Path(user_config) / "conda"] if user_config else []), home / ".config" / "conda", home / ".conda"]
+
+
+def _user_files(environ: Mapping[str, str]) -> list[Path]:
+    return [home_directory(environ) / ".condarc", user_config_directory(environ) / "config.yaml"]
 
 
 def files_of(directory: Path, seen: set[Path]) -> Iterator[Path]:

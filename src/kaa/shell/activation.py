@@ -59,6 +59,13 @@ class SetPrompt(NamedTuple):
 ShellAction: TypeAlias = SetVariable | EmptyVariable | UnsetVariable | SourceScript | SetPrompt
 
 
+class PathChange(NamedTuple):
+    """What happens to the search path: the directories `new` take the place of `old`, as `replace_in_path` says."""
+
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+
+
 class PrefixState(NamedTuple):
     """What an environment asks of a shell that enters it."""
 
@@ -132,17 +139,10 @@ def plan_activate(
     """
     levels = _Levels(environ, current)
     here = levels.here
-    if current is None or here == 0:
-        leaving, path = None, replace_in_path(environ.get("PATH", ""), (), new.path_entries, _separator(installation))
-    elif _same_prefix(current.prefix, new.prefix):
+    if here and current is not None and _same_prefix(current.prefix, new.prefix):
         return plan_reactivate(environ, new, installation, settings)
-    elif stack:
-        leaving, path = None, replace_in_path(environ.get("PATH", ""), (), new.path_entries, _separator(installation))
-    else:
-        leaving = current
-        path = replace_in_path(
-            environ.get("PATH", ""), current.path_entries, new.path_entries, _separator(installation)
-        )
+    leaving = None if here == 0 or stack else current
+    path = _changed_path(environ, path_entering(environ, new, current, stack=stack), installation)
     changes = _Changes(environ)
     left_names = levels.own(here) if leaving else frozenset[str]()
     for name in [*sorted(left_names - new.variables.keys()), *new.variables]:
@@ -190,10 +190,11 @@ def plan_deactivate(
     if here == 0:
         return ()
     stacked = levels.stacked(here)
-    returning = () if previous is None or stacked else previous.path_entries
-    path = replace_in_path(environ.get("PATH", ""), current.path_entries, returning, _separator(installation))
+    path = _changed_path(environ, path_leaving(environ, current, previous), installation)
     changes = _Changes(environ)
-    for name in sorted(levels.touched(here) | levels.saved(here - 1)):
+    # conda, if it activated this one, did not write down the names.
+    names = levels.touched(here) if levels.recorded(here) else levels.touched(here) | levels.saved(here - 1)
+    for name in sorted(names):
         changes.put(name, environ.get(f"__CONDA_SHLVL_{here - 1}_{name}"))
         changes.put(f"__CONDA_SHLVL_{here - 1}_{name}", None)
     changes.put(f"CONDA_STACKED_{here}", None)
@@ -207,8 +208,8 @@ def plan_deactivate(
             # conda activated this one: it does not keep the values that the previous environment had.
             for name, value in previous.variables.items():
                 changes.put(name, value)
-        names = levels.shown_names(installation, here - 1)
-        prompt = changes.enter(previous.prefix, here - 1, names, environ, installation, settings)
+        shown = levels.shown_names(installation, here - 1)
+        prompt = changes.enter(previous.prefix, here - 1, shown, environ, installation, settings)
     return (
         SetVariable("PATH", path),
         *(SourceScript(script) for script in current.deactivate_scripts),
@@ -246,6 +247,23 @@ def plan_reactivate(
         *changes.steps(prompt),
         *(SourceScript(script) for script in current.activate_scripts),
     )
+
+
+def path_entering(
+    environ: Mapping[str, str], new: PrefixState, current: PrefixState | None, *, stack: bool = False
+) -> PathChange:
+    """What `plan_activate` does to the search path."""
+    if current is None or level_of(environ) == 0:
+        return PathChange((), new.path_entries)
+    if _same_prefix(current.prefix, new.prefix):
+        return PathChange(new.path_entries, new.path_entries)
+    return PathChange(() if stack else current.path_entries, new.path_entries)
+
+
+def path_leaving(environ: Mapping[str, str], current: PrefixState, previous: PrefixState | None) -> PathChange:
+    """What `plan_deactivate` does to the search path."""
+    stacked = bool(environ.get(f"CONDA_STACKED_{level_of(environ)}"))
+    return PathChange(current.path_entries, () if previous is None or stacked else previous.path_entries)
 
 
 def plan_prompt(environ: Mapping[str, str], installation: Installation, settings: ActivationSettings) -> SetPrompt:
@@ -419,6 +437,10 @@ def replace_in_path(path: str, old: Collection[str], new: Sequence[str], separat
     before = [entry for index, entry in rest if index < start]
     after = [entry for index, entry in rest if index >= start]
     return separator.join([*before, *new, *after])
+
+
+def _changed_path(environ: Mapping[str, str], change: PathChange, installation: Installation) -> str:
+    return replace_in_path(environ.get("PATH", ""), change.old, change.new, _separator(installation))
 
 
 def _path_key(entry: str, separator: str) -> str:

@@ -88,6 +88,18 @@ def get_environment(path: str, *, cwd: str, home: str) -> str:
     return prefix
 
 
+def directories_read(word: str, prefix: str, directories: Sequence[str]) -> tuple[str, ...]:
+    """Where `find_environment` looked for a name before it came to the environment at `prefix`."""
+    if word in ("base", "root") or "/" in word:
+        return ()
+    found: list[str] = []
+    for directory in directories:
+        if os.path.normpath(f"{directory}/{word}") == prefix:
+            break
+        found += [directory, f"{directory.rstrip('/')}/{word}"]
+    return tuple(found)
+
+
 def _environments_in(directory: str) -> list[str]:
     try:
         return [

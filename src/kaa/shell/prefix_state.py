@@ -65,6 +65,19 @@ def read_prefix_state(
     )
 
 
+def files_read(prefix: str) -> tuple[str, ...]:
+    """The files and directories that say what an environment asks of a shell, those that are not there included."""
+    found = [f"{prefix}/conda-meta", f"{prefix}/conda-meta/state", f"{prefix}/etc/conda"]
+    for directory in ("env_vars.d", "activate.d", "deactivate.d"):
+        folder = f"{prefix}/etc/conda/{directory}"
+        found.append(folder)
+        try:
+            found += [f"{folder}/{name}" for name in sorted(os.listdir(folder))]  # noqa: PTH208
+        except OSError:
+            continue
+    return tuple(found)
+
+
 def path_entries(prefix: str, *, windows: bool = False) -> tuple[str, ...]:
     """The directories of an environment that belong on the search path, in order."""
     if not windows:

@@ -14,6 +14,7 @@ from kaa.prefix.script_decisions import EVERYTHING_RUNS, ScriptGate
 from kaa.shell.activation import (
     ActivationSettings,
     Installation,
+    PathChange,
     PrefixState,
     SetVariable,
     ShellAction,
@@ -21,6 +22,8 @@ from kaa.shell.activation import (
     apply,
     level_of,
     overwritten_names,
+    path_entering,
+    path_leaving,
     plan_activate,
     plan_deactivate,
     plan_installation,
@@ -41,6 +44,10 @@ class Steps(NamedTuple):
 
     actions: tuple[ShellAction, ...] = ()
     warnings: tuple[str, ...] = ()
+    path: PathChange = PathChange((), ())
+    """What the steps do to the search path, whatever else is on it."""
+    prefixes: tuple[str, ...] = ()
+    """The environments whose files said what is to be done."""
 
 
 class ShellText(NamedTuple):
@@ -86,7 +93,9 @@ class Shell:
         actions = plan_activate(self.environ, new, current, self.installation, self.settings, stack=stacked)
         overwritten = overwritten_names(self.environ, new, current)
         told = f"the environment sets {', '.join(overwritten)}, which you had set; leaving it brings your values back"
-        return Steps(actions, (*new.warnings, *((told,) if overwritten else ())))
+        path = path_entering(self.environ, new, current, stack=stacked)
+        prefixes = (prefix,) if current is None else (prefix, current.prefix)
+        return Steps(actions, (*new.warnings, *((told,) if overwritten else ())), path, prefixes)
 
     def deactivate(self) -> Steps:
         """The steps out of the active environment; none if there is none."""
@@ -95,7 +104,9 @@ class Shell:
             return Steps()
         back = previous_prefix(self.environ)
         previous = self._read(back) if back else None
-        return Steps(plan_deactivate(self.environ, current, previous, self.installation, self.settings))
+        actions = plan_deactivate(self.environ, current, previous, self.installation, self.settings)
+        prefixes = (current.prefix,) if previous is None else (current.prefix, previous.prefix)
+        return Steps(actions, (), path_leaving(self.environ, current, previous), prefixes)
 
     def leave_all(self) -> Steps:
         """The steps back to a shell without an environment, whatever its level is.

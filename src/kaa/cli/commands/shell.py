@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 
@@ -11,6 +12,7 @@ from kaa.cli.called import program_name
 from kaa.cli.entering import Entering, tell
 from kaa.errors import KaaError
 from kaa.shell.dialects.table import MODULES, get_dialect
+from kaa.shell.kept import ReadVariables
 from kaa.shell.script import Shell, ShellText, Steps
 
 HELP = """Print what a shell evaluates to enter or leave an environment.
@@ -45,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", metavar="SHELL", help=f"one of {', '.join(MODULES)}")
     parser.add_argument("environment", nargs="?", metavar="ENV", help="name or path of the environment (activate)")
     add_stacking(parser)
+    # The file in which the shell's function will look for these steps the next time.
+    parser.add_argument("--keep", metavar="FILE", help=argparse.SUPPRESS)
     add_output(parser)
 
 
@@ -62,19 +66,22 @@ def add_stacking(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the text on standard output; warnings go to standard error."""
     dialect = get_dialect(arguments.shell)
-    entering = Entering(arguments, os.environ, sys.argv[0])
+    environ = ReadVariables(os.environ) if arguments.keep else os.environ
+    entering = Entering(arguments, environ, sys.argv[0])
     shell = entering.shell(dialect)
     verb, word = arguments.verb, arguments.environment
     if verb != "activate" and word is not None:
         raise SuperfluousEnvironment(verb, word)
-    if verb == "hook":
-        made = hook_text(entering, arguments.shell)
-    else:
-        made = shell.text_of(steps_for(entering, shell, verb, word, arguments.stack))
+    steps = Steps() if verb == "hook" else steps_for(entering, shell, verb, word, arguments.stack)
+    made = hook_text(entering, arguments.shell) if verb == "hook" else shell.text_of(steps)
     tell(made.warnings)
     sys.stdout.flush()
     sys.stdout.buffer.write(os.fsencode(made.text))
     sys.stdout.buffer.flush()
+    if arguments.keep and verb in ("activate", "deactivate"):
+        called = (word or entering.config.default_activation_env) if verb == "activate" else None
+        keeping = importlib.import_module("kaa.cli.keeping")
+        keeping.keep_steps(arguments.keep, entering, shell, called, arguments.shell, steps)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
@@ -25,6 +27,12 @@ class Hook(NamedTuple):
     """The prefix of that environment."""
     name: str = "kaa"
     """What the function is called."""
+
+
+def kept_below(command: tuple[str, ...]) -> str:
+    """Where the activations are kept that this kaa writes, below the directory of the user's caches."""
+    crc32 = importlib.import_module("binascii").crc32
+    return f"kaa/activation/{crc32(os.fsencode(chr(0).join(command))):08x}"
 
 
 class Dialect(Protocol):

@@ -12,7 +12,15 @@ from kaa.shell.activation import (
     SourceScript,
     UnsetVariable,
 )
-from kaa.shell.dialects.dialect import Hook
+from kaa.shell.dialects.dialect import Hook, kept_below
+
+_PLACE = """\
+function __{name}_place
+    set -g __{name}_kept "$XDG_CACHE_HOME"
+    test -n "$__{name}_kept"; or test -z "$HOME"; or set -g __{name}_kept "$HOME/.cache"
+    test -z "$__{name}_kept"; or set -g __{name}_kept "$__{name}_kept/{below}"
+end
+"""
 
 
 class Fish:
@@ -30,6 +38,7 @@ class Fish:
     def hook(self, hook: Hook) -> str:
         words = " ".join(quote(word) for word in hook.command)
         command = f"function __{hook.name}_exe\n    {words} $argv\nend\n"
+        command += _PLACE.format(name=hook.name, below=kept_below(hook.command))
         return self.render(hook.start) + command + hook.source + self.render(hook.entry)
 
 

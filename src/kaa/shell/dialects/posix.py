@@ -17,7 +17,7 @@ from kaa.shell.activation import (
     SourceScript,
     UnsetVariable,
 )
-from kaa.shell.dialects.dialect import Hook
+from kaa.shell.dialects.dialect import Hook, kept_below
 
 _SOURCE = """\
 __kaa_options="$-"
@@ -56,6 +56,8 @@ class Posix:
     def hook(self, hook: Hook) -> str:
         words = " ".join(quote(word) for word in hook.command)
         command = f'__{hook.name}_exe() {{\n    {words} "$@"\n}}\n'
+        caches = "${XDG_CACHE_HOME:-${HOME:-.}/.cache}"
+        command += f'__{hook.name}_place() {{\n    __{hook.name}_kept="{caches}/{kept_below(hook.command)}"\n}}\n'
         return self.render(hook.start) + command + hook.source + self.render(hook.entry)
 
 
