@@ -175,12 +175,6 @@ def test_files_of_specs(kaa: Kaa, url: str) -> None:
     assert names(kaa, "demo") == ["alone-1.0", "lib-1.0", "notes-1.0", "tool-1.0"]
 
 
-def test_an_environment_file_belongs_to_another_command(kaa: Kaa, url: str) -> None:
-    answer = kaa("create", "-n", "demo", "--file", "environment.yml")
-    assert answer.code == 1
-    assert "try: kaa env create --file environment.yml" in answer.err
-
-
 def test_packages_by_address(kaa: Kaa, channel: ChannelBuilder, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = channel.folder / "linux-64" / "alone-1.0-0.conda"
     kaa.ok("create", "-y", "-n", "a", str(archive))

@@ -76,6 +76,20 @@ class Shared:
         """A channel with this machine's Python, its pip and setuptools, and three small packages."""
         return self.made("channel", make_channel)
 
+    def channel_of_wheels(self, *requirements: str) -> Path:
+        """A channel of packages made from the wheels of projects, and of all that they need."""
+        name = f"wheels-{'-'.join(requirements)}"
+
+        def make(place: Path) -> None:
+            folder = self.folder / f"{name}.files"
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+            run_or_do_without([*pip, "--only-binary=:all:", "--dest", str(folder), *requirements], name)
+            wheels = sorted(map(str, folder.glob("*.whl")))
+            run_or_do_without([*KAA, "package", "wheel", *wheels, "--channel", str(place), "--level", "1"], name)
+            run_or_do_without([*KAA, "channel", "index", str(place)], name)
+
+        return self.made(name, make)
+
 
 class CannotBeHad(Exception):
     """Something that a test needs from outside; the text says what and why."""
@@ -164,11 +178,12 @@ class House:
         self.configure(self.channel_url)
         self.ok(*KAA, "init", "--conda", "--root-prefix", str(self.root))
 
-    def configure(self, channel: str | Path) -> None:
-        """Make a channel the only configured one, and the shared package cache the cache."""
+    def configure(self, *channels: str | Path) -> None:
+        """Make these channels the only configured ones, and the shared package cache the cache."""
         cache = self.shared.folder / "pkgs"
         cache.mkdir(exist_ok=True)
-        (self.home / ".condarc").write_text(f"channels:\n  - {channel}\npkgs_dirs:\n  - {cache}\n")
+        lines = "".join(f"  - {channel}\n" for channel in channels)
+        (self.home / ".condarc").write_text(f"channels:\n{lines}pkgs_dirs:\n  - {cache}\n")
 
     def run(
         self, *words: str | Path, environ: Mapping[str, str] | None = None, input: str | None = None

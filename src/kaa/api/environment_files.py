@@ -14,8 +14,9 @@ from kaa.api.session import Session
 from kaa.config.sources import expand_text
 from kaa.envfiles.bounded_yaml import LARGEST_TEXT
 from kaa.envfiles.environment_yaml import parse_environment_yaml
-from kaa.envfiles.spec import EnvironmentFileMissing, EnvironmentSpec, InvalidEnvironmentFile
-from kaa.envfiles.text_specs import ExplicitEntry, parse_text_specs
+from kaa.envfiles.lock import is_lock_name
+from kaa.envfiles.spec import EnvironmentFileMissing, EnvironmentSpec, InvalidEnvironmentFile, is_yaml
+from kaa.envfiles.text_specs import ExplicitEntry, is_explicit_list, parse_text_specs
 from kaa.host.files import read_bounded
 
 DEFAULT_FILES = ("environment.yml", "environment.yaml")
@@ -55,9 +56,9 @@ def parse_environment_file(
     return FileContent(file, EnvironmentSpec(specs=content.specs), folder, content.entries)
 
 
-def is_yaml(file: str) -> bool:
-    """Whether a file is an environment file, going by its name or address."""
-    return file.partition("?")[0].endswith((".yml", ".yaml"))
+def is_lock(session: Session, file: str) -> bool:
+    """Whether a file is a lock, by its name; explicit lists have names that end so, too, and tell by their content."""
+    return is_lock_name(file) and (is_yaml(file) or not is_explicit_list(read_text(session, file)[0]))
 
 
 def read_text(session: Session, file: str) -> tuple[str, Path]:

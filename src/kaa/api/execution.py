@@ -15,6 +15,7 @@ from kaa.errors import KaaError
 from kaa.host.platform import current_subdir
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.cache import ExtractedPackage
+from kaa.package_cache.extracted_package import read_record
 from kaa.package_cache.fetch import ensure
 from kaa.package_cache.holds import hold
 from kaa.package_cache.validate import find_damage
@@ -100,6 +101,22 @@ def fetch_packages(session: Session, records: Sequence[RepoDataRecord]) -> list[
 def missing_packages(session: Session, transaction: Transaction) -> list[RepoDataRecord]:
     """The packages of a transaction that are not in the cache: what executing it would fetch."""
     return [record for record in transaction.to_link if session.package_cache.find(record) is None]
+
+
+def from_elsewhere(session: Session, transaction: Transaction) -> list[RepoDataRecord]:
+    """The packages that the cache holds from another address, or not in the directory that their names tell.
+
+    Programs that read the plan of a dry run take the records of packages that need no fetching from the cache.
+    """
+    found = []
+    for record in transaction.to_link:
+        package = session.package_cache.find(record)
+        if package is None:
+            continue
+        kept = read_record(package.directory)
+        if kept is None or kept.url != record.url or package.directory.name != record.dist:
+            found.append(record)
+    return found
 
 
 DEFAULT_THREADS = 5

@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 
 from kaa.api.environments import ChangeOptions, Solver
-from kaa.api.execution import execute, fetch_packages, missing_packages
+from kaa.api.execution import execute, fetch_packages, from_elsewhere, missing_packages
 from kaa.api.session import Session
 from kaa.api.settling import settle
+from kaa.cli.called import program_name
 from kaa.cli.output import print_json
 from kaa.cli.prompt import DryRunEnds, confirm
 from kaa.cli.records import channel_names
@@ -84,12 +85,6 @@ def read_specs_file(session: Session, file: str) -> TextSpecs:
     if file == "-":
         return parse_text_specs(sys.stdin.read(), filename="standard input", expand=lambda text: text)
     path = session.cwd / expand_text(file, session.environ)
-    if path.suffix in (".yml", ".yaml"):
-        raise InvalidEnvironmentFile(
-            file,
-            "this is an environment file, not a list of specs",
-            hints=(f"kaa env create --file {file}", f"kaa env update --file {file}"),
-        )
     try:
         text = read_bounded(path, LARGEST_TEXT).decode()
     except OSError as error:
@@ -132,7 +127,7 @@ def change_options(arguments: argparse.Namespace) -> ChangeOptions:
         no_deps=given("no_deps"),
         only_deps=given("only_deps"),
         freeze_installed=given("freeze_installed"),
-        update_specs=given("update_specs"),
+        update_specs=given("update_specs") or updates_as_conda_does(arguments),
         update_deps=given("update_deps"),
         update_all=given("update_all"),
         no_pin=given("no_pin"),
@@ -141,6 +136,16 @@ def change_options(arguments: argparse.Namespace) -> ChangeOptions:
         command=command_line(arguments),
         solver=solver_of(arguments),
     )
+
+
+def updates_as_conda_does(arguments: argparse.Namespace) -> bool:
+    """Whether a named package that is installed becomes newer: with conda's own `install` it does.
+
+    Programs that drive conda count on it; kaa by its own name keeps a package that will do.
+    """
+    if program_name() != "conda" or not hasattr(arguments, "update_specs"):
+        return False
+    return not (arguments.freeze_installed or arguments.update_deps or arguments.update_all)
 
 
 def solver_of(arguments: argparse.Namespace) -> Solver:
@@ -186,13 +191,13 @@ def perform(
     if config.dry_run:
         if not config.json:
             raise DryRunEnds
+        return result_json(transaction, [*missing, *from_elsewhere(session, transaction)], names, dry_run=True)
+    confirm(config)
+    if download_only:
+        fetch_packages(session, missing)
     else:
-        confirm(config)
-        if download_only:
-            fetch_packages(session, missing)
-        else:
-            change(session, transaction)
-    return result_json(transaction, missing, names, dry_run=config.dry_run)
+        change(session, transaction)
+    return result_json(transaction, missing, names, dry_run=False)
 
 
 def print_result(session: Session, result: dict[str, object]) -> None:

@@ -20,6 +20,16 @@ class ArgumentsMissing(KaaError):
     exit_code = 2
 
 
+class TargetMissing(ArgumentsMissing):
+    """An environment is to be made, and nothing says where."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "one of --name and --prefix is needed, to know where the environment is to be",
+            hints=("kaa create --name NAME …", "kaa create --prefix ./env …"),
+        )
+
+
 def configure(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
     """The configuration for a command line; condarc files of the target (else the active) environment included."""
     root_prefix = root_prefix_of(arguments, environ)

@@ -14,7 +14,7 @@ from kaa.api.environment_files import (
     FileContent,
     channels_for,
     find_file,
-    is_yaml,
+    is_lock,
     parse_environment_file,
     read_environment_file,
     read_text,
@@ -32,8 +32,7 @@ from kaa.cli.changing import Request, change_options, check_changeable, perform,
 from kaa.cli.configuring import ArgumentsMissing, existing_target, new_target
 from kaa.cli.creating import create, with_default_packages
 from kaa.config.sources import expand_text
-from kaa.envfiles.lock import is_lock_name
-from kaa.envfiles.spec import EnvironmentSpec
+from kaa.envfiles.spec import EnvironmentSpec, is_yaml
 from kaa.host.files import write_atomic
 from kaa.models.match_spec import MatchSpec
 from kaa.prefix.environments import check_environment_name
@@ -44,7 +43,7 @@ from kaa.transaction.plan import Transaction, plan_transaction
 def create_from_file(arguments: argparse.Namespace, session: Session) -> int:
     """`kaa env create`: asks nothing, and replaces nothing unless told to."""
     file = find_file(session, arguments.file)
-    if is_lock_name(file):
+    if is_lock(session, file):
         return create_from_lock(arguments, session, file)
     content = read_environment_file(session, file)
     spec, request = content.spec, request_of(session, content)
@@ -75,7 +74,7 @@ def create_from_lock(arguments: argparse.Namespace, session: Session, file: str)
 def update_from_file(arguments: argparse.Namespace, session: Session) -> int:
     """`kaa env update`: makes the environment if it is not there."""
     file = find_file(session, arguments.file)
-    if is_lock_name(file):
+    if is_lock(session, file):
         return update_from_lock(arguments, session, file)
     news = with_specs(arguments, session, file)
     content = read_environment_file(session, file) if news is None else news.content
@@ -197,13 +196,15 @@ def target_of(
     )
 
 
-def session_for(arguments: argparse.Namespace, session: Session, spec: EnvironmentSpec) -> Session:
+def session_for(
+    arguments: argparse.Namespace, session: Session, spec: EnvironmentSpec, *, ask: bool = False
+) -> Session:
     """A session that takes packages from the file's channels: after those of the command line, before the configured.
 
-    It asks nothing: whoever works with environment files does so in scripts.
+    Unless told so it asks nothing: whoever works with `kaa env` does so in scripts.
     """
     channels = channels_for(session, spec, arguments.channels or (), override=arguments.override_channels)
-    config = session.config.with_values(channels=channels, always_yes=True)
+    config = session.config.with_values(channels=channels, always_yes=True if not ask else session.config.always_yes)
     return Session(config, session.reporter, environ=session.environ, cwd=session.cwd)
 
 

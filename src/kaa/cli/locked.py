@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from kaa.api.environment_files import is_lock
 from kaa.api.environments import EnvironmentExists
 from kaa.api.lock_formats import read_lock
 from kaa.api.locked import Locked, choose_locked, plan_locked
@@ -17,7 +18,6 @@ from kaa.cli.changing import change_options, check_changeable, perform, print_re
 from kaa.cli.configuring import ArgumentsMissing
 from kaa.cli.creating import create_planned, how_to_enter
 from kaa.config.sources import expand_text
-from kaa.envfiles.lock import is_lock_name
 from kaa.prefix.prefix import Prefix
 
 
@@ -27,15 +27,15 @@ def read_locked(session: Session, file: str, environment: str | None = None) -> 
     return choose_locked(session, lock, expand_text(file, session.environ), folder, environment)
 
 
-def the_only_one(files: Sequence[str], words: Sequence[str]) -> str:
-    """The lock among files; nothing can be put beside it, for it says everything."""
-    if len(files) > 1 or words:
-        lock = next(file for file in files if is_lock_name(file))
+def find_lock_among(session: Session, files: Sequence[str], words: Sequence[str]) -> str | None:
+    """The lock among files; nothing can be put beside it, for it says everything. Raises ArgumentsMissing."""
+    lock = next((file for file in files if is_lock(session, file)), None)
+    if lock is not None and (len(files) > 1 or words):
         raise ArgumentsMissing(
             f"{lock} is a lock, which says all that the environment is to hold",
             hints=("leave the other files and specs out", "lock them together: kaa lock FILE…"),
         )
-    return files[0]
+    return lock
 
 
 def create_from_lock(arguments: argparse.Namespace, session: Session, prefix: Path, file: str, *, ask: bool) -> int:
@@ -67,9 +67,11 @@ def sync(arguments: argparse.Namespace, session: Session, prefix: Path, file: st
     is_new = not Prefix(prefix).is_environment()
     if not is_new:
         check_changeable(session, prefix)
+    only_fetch = bool(getattr(arguments, "download_only", False))
     transaction = plan_locked(session, prefix, locked, options, keep_others=keep_others)
-    result = perform(session, transaction, is_new=is_new)
-    complete(session, prefix, locked, result, options.command, since=since)
+    result = perform(session, transaction, download_only=only_fetch, is_new=is_new)
+    if not only_fetch:
+        complete(session, prefix, locked, result, options.command, since=since)
     print_result(session, result)
     return 0
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from kaa.envfiles.spec import is_yaml
 from kaa.errors import KaaError
 from kaa.models.record import RepoDataRecord
 
@@ -36,6 +37,11 @@ class InvalidLock(KaaError, ValueError):
 def is_lock_name(filename: str) -> bool:
     """Whether a file is a lock, going by its name or address."""
     return filename.partition("?")[0].endswith((".lock", "conda-lock.yml", "conda-lock.yaml"))
+
+
+def is_description(filename: str) -> bool:
+    """Whether a file may say more than a list does, going by its name: an environment file, or a lock."""
+    return is_yaml(filename) or is_lock_name(filename)
 
 
 class LockedPlatform(msgspec.Struct, frozen=True):

@@ -10,6 +10,11 @@ from kaa.errors import KaaError
 from kaa.models.match_spec import MatchSpec
 
 
+def is_yaml(file: str) -> bool:
+    """Whether a file is an environment file, going by its name or address."""
+    return file.partition("?")[0].endswith((".yml", ".yaml"))
+
+
 class InvalidEnvironmentFile(KaaError, ValueError):
     """A file that describes no environment; says the file, the line and what is wrong with it."""
 

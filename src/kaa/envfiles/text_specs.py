@@ -53,6 +53,11 @@ class TextSpecs(msgspec.Struct, frozen=True):
     """What `# platform:` says; advice, no rule."""
 
 
+def is_explicit_list(text: str) -> bool:
+    """Whether a text holds the line that makes it an explicit list."""
+    return any(line.strip() == MARKER for line in text.splitlines())
+
+
 def parse_text_specs(text: str, *, filename: str = "", expand: Callable[[str], str] = str) -> TextSpecs:
     """The content of a file; raises InvalidEnvironmentFile with the line.
 

@@ -20,14 +20,15 @@ from kaa.cli.arguments import (
     ignored,
 )
 from kaa.cli.changing import change_options, print_result, read_request
-from kaa.cli.configuring import ArgumentsMissing, new_target
+from kaa.cli.configuring import TargetMissing, new_target
 from kaa.cli.creating import create, how_to_enter, with_default_packages
-from kaa.envfiles.lock import is_lock_name
+from kaa.envfiles.lock import is_description
 
 HELP = """Make a new environment, by name or in a directory.
 
     kaa create --name demo python=3.12 numpy
     kaa create --prefix ./env --file specs.txt
+    kaa create --name demo --file environment.yml pytest
     kaa create --name demo --file kaa.lock
     kaa create --name copy --clone demo"""
 
@@ -64,20 +65,16 @@ def add_cloning(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
+    if arguments.clone is None and any(map(is_description, arguments.files)):
+        made: int | None = importlib.import_module("kaa.cli.from_files").create_from_files(arguments, session)
+        if made is not None:
+            return made
     prefix = new_target(arguments, session.config, session.environ)
     if prefix is None:
-        raise ArgumentsMissing(
-            "one of --name and --prefix is needed, to know where the environment is to be",
-            hints=("kaa create --name NAME …", "kaa create --prefix ./env …"),
-        )
+        raise TargetMissing
     if arguments.clone is not None:
         code: int = importlib.import_module("kaa.cli.relocating").clone(arguments, session, prefix)
         return code
-    if any(map(is_lock_name, arguments.files)):
-        locks = importlib.import_module("kaa.cli.locked")
-        lock = locks.the_only_one(arguments.files, arguments.specs)
-        done: int = locks.create_from_lock(arguments, session, prefix, lock, ask=True)
-        return done
     request = read_request(session, arguments.specs, arguments.files)
     if not request.entries and not arguments.no_default_packages:
         request = with_default_packages(request, session.config.create_default_packages)

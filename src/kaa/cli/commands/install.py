@@ -24,6 +24,7 @@ from kaa.cli.arguments import (
 )
 from kaa.cli.changing import carry_out, change_options, check_changeable, read_request, tell_nothing_to_do
 from kaa.cli.configuring import existing_target
+from kaa.envfiles.lock import is_description
 
 HELP = """Add packages to an environment, changing of the rest as little as possible.
 
@@ -67,6 +68,10 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     if arguments.revision is not None:
         gone: int = importlib.import_module("kaa.cli.going_to_revision").go_to_revision(arguments, session, prefix)
         return gone
+    if any(map(is_description, arguments.files)):
+        code: int | None = importlib.import_module("kaa.cli.from_files").install_from_files(arguments, session, prefix)
+        if code is not None:
+            return code
     request = read_request(session, arguments.specs, arguments.files)
     options = change_options(arguments)
     check_changeable(session, prefix)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import shlex
 from collections.abc import Sequence
 
-from kaa.api.environments import NothingRequested, plan_update
+from kaa.api.environments import NothingRequested, plan_explicit, plan_update
+from kaa.api.explicit import fetch_explicit
 from kaa.api.listing import read_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import (
@@ -25,6 +27,7 @@ from kaa.cli.arguments import (
 )
 from kaa.cli.changing import carry_out, change_options, check_changeable, read_request, tell_nothing_to_do
 from kaa.cli.configuring import existing_target
+from kaa.envfiles.lock import is_description
 from kaa.errors import KaaError
 from kaa.models.match_spec import MatchSpec
 
@@ -79,9 +82,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     prefix = existing_target(arguments, session.config, session.environ)
-    specs = read_request(session, arguments.specs, arguments.files).specs
+    if any(map(is_description, arguments.files)):
+        code: int | None = importlib.import_module("kaa.cli.from_files").install_from_files(arguments, session, prefix)
+        if code is not None:
+            return code
+    request = read_request(session, arguments.specs, arguments.files)
+    specs = request.specs
     options = change_options(arguments)
     check_changeable(session, prefix)
+    if request.entries:
+        transaction = plan_explicit(session, prefix, fetch_explicit(session, request.entries), options)
+        return carry_out(session, transaction, download_only=arguments.download_only)
     if not specs and not options.update_all:
         raise NothingRequested("update")
     conditions = [str(spec) for spec in specs if not is_name(spec)]
