@@ -42,6 +42,7 @@ from kaa.prefix.prefix import Prefix
 from kaa.prefix.prefix_record_file import on_disk_channel
 from kaa.prefix.record_files import RecordFile
 from kaa.prefix.recorded_files import look_at
+from kaa.pypi.interpreters.addresses import interpreter_of, is_interpreter
 from kaa.transaction.expected import expected_record
 from kaa.transaction.plan import python_of
 
@@ -278,6 +279,9 @@ class _Planning:
             return ""
         if not record.url:
             self.left.append(_left(record, "nobody knows where it came from", self.prefix))
+        elif is_interpreter(record):
+            reason = f"it was made of {interpreter_of(record)}, which is not there any more"
+            self.left.append(_left(record, reason, self.prefix))
         elif self.session.config.offline:
             self.left.append(
                 _left(record, "it is not in the package cache, and --offline forbids to fetch it", self.prefix)
@@ -313,7 +317,9 @@ def _only(record: PrefixRecord, paths: Collection[str]) -> PrefixRecord:
 
 
 def _is_local(record: RepoDataRecord) -> bool:
-    """Whether a package's address is a file of this machine that is still there."""
+    """Whether a package's address is a file of this machine that is still there, or a program that it is made of."""
+    if is_interpreter(record):
+        return Path(interpreter_of(record)).exists()
     return record.url.startswith("file:") and has_the_bytes(Path(url_to_path(record.url)), record)
 
 

@@ -181,6 +181,16 @@ def test_a_damaged_package_is_made_again(tmp_path: Path) -> None:
     assert find_damage(again, "hashes") is None
 
 
+def test_a_cache_that_is_verified_makes_it_anew(tmp_path: Path) -> None:
+    record = record_at(Path(OWN.executable))
+    [package] = ensure([record], PackageCache([tmp_path / "pkgs"]), HttpClient())
+    told: list[Event] = []
+    [again] = ensure([record], PackageCache([tmp_path / "pkgs"], verified=True), HttpClient(), told.append)
+    assert again.record == package.record
+    assert any(isinstance(event, Note) and "is made of" in event.text for event in told)
+    assert find_damage(again, "hashes") is None
+
+
 def test_an_address_alone_is_enough(tmp_path: Path) -> None:
     record = record_at(Path(OWN.executable))
     [package] = ensure([record_of_url(record.url)], PackageCache([tmp_path / "pkgs"]), HttpClient(), bare=True)
@@ -222,3 +232,25 @@ def test_an_interpreter_that_is_no_more_what_it_was(tmp_path: Path, change: str,
     assert raised.value.interpreter == str(executable)
     assert raised.value.dist == record.dist
     assert [path.name for path in (tmp_path / "pkgs").iterdir() if path.name.startswith((".python", "python"))] == []
+
+
+@pytest.mark.skipif(OWN.prefix == "/usr", reason="the interpreter cannot be copied")
+def test_what_cannot_be_repaired_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KAA_ROOT_PREFIX", str(tmp_path / "root"))
+    executable = copied_interpreter(tmp_path / "copy")
+    prefix = tmp_path / "env"
+    listed = explicit_list(tmp_path, record_at(executable))
+    assert main(["create", "-y", "-q", "-p", str(prefix), "--file", str(listed)]) == 0
+    shutil.rmtree(tmp_path / "root/pkgs")
+    module = prefix / "lib" / f"python{OWN.minor}" / "this.py"
+    content = module.read_bytes()
+    module.unlink()
+    (tmp_path / "copy").rename(tmp_path / "away")
+    capsys.readouterr()
+    assert main(["repair", "-y", "-p", str(prefix)]) == 1
+    assert f"it was made of {executable}, which is not there any more" in "".join(capsys.readouterr())
+    (tmp_path / "away").rename(tmp_path / "copy")
+    assert main(["repair", "-y", "-q", "-p", str(prefix)]) == 0
+    assert module.read_bytes() == content
