@@ -12,7 +12,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 from kaa.net.client import HttpClient, HttpStatusError
 from kaa.net.transport import IncompleteBody
@@ -28,6 +28,14 @@ _METADATA_PATH = re.compile(r"([^/]+)\.dist-info/METADATA")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
+class Readable(Protocol):
+    """An open file, as much of it as reading an archive needs."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+    def read(self, count: int = -1, /) -> bytes: ...
+
+
 class RangesRefused(Exception):
     """The server does not give parts of this file."""
 
@@ -38,7 +46,7 @@ def read_wheel(path: Path, stem: str) -> bytes:
         return read_archive(stream, stem)
 
 
-def read_archive(stream: IO[bytes], stem: str) -> bytes:
+def read_archive(stream: Readable, stem: str) -> bytes:
     """The METADATA of an open wheel whose file name begins with `stem` (name-version). Raises UnreadableMetadata."""
     try:
         with zipfile.ZipFile(stream) as archive:
