@@ -17,6 +17,7 @@ from kaa.prefix.environments import (
     registry_file,
     unregister,
 )
+from kaa.prefix.interruption import SET_ASIDE
 
 
 def make(path: Path) -> Path:
@@ -96,6 +97,11 @@ def test_the_registry(tmp_path: Path) -> None:
         assert register(registry, one)
         assert register(registry, two)
     assert registry.read_text() == f"{one}\n{two}\n"
+    # It is still there, or again: another process made it since.
+    assert unregister(registry, one)
+    assert read_registry(registry) == (one, two)
+    # Where it cannot be moved it is removed in its place, bit by bit.
+    (one / SET_ASIDE).touch()
     assert unregister(registry, one)
     assert read_registry(registry) == (two,)
 

@@ -21,10 +21,12 @@ from kaa.api.relocating import plan_clone, plan_move, plan_rename, relocate
 from kaa.api.session import Session, open_session
 from kaa.api.verifying import verify_environment
 from kaa.errors import KaaError
+from kaa.host.locks import file_lock
 from kaa.prefix.environments import read_registry, registry_file
-from kaa.prefix.interruption import is_relocating
+from kaa.prefix.interruption import LOCK, is_relocating
 from kaa.prefix.prefix import NotAnEnvironment
-from kaa.transaction.relocation_plan import RelocationPlan
+from kaa.transaction.plan import EnvironmentChanged
+from kaa.transaction.relocation_plan import CannotRelocate, RelocationPlan
 from tests.transaction.relocations import add_user_files, channel_of_all_kinds, pip_install
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks children to kill them")
@@ -226,6 +228,16 @@ def test_killed_at_any_time(ground: Ground, name: str) -> None:
         expected.check((ground.old, case.target)[number % 2])
 
 
+def killing_at(wanted: str) -> Callable[[str], None]:
+    """A checkpoint that ends its process at a step."""
+
+    def kill(step: str) -> None:
+        if step == wanted:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return kill
+
+
 class Stopped(KeyboardInterrupt):
     """What stops a relocation in the middle."""
 
@@ -310,6 +322,93 @@ def test_a_copy_that_is_not_right_is_not_taken(ground: Ground) -> None:
         with pytest.raises(KaaError, match=path):
             case.run(spoil)
         assert expected.check(ground.old) == "old"
+
+
+def test_an_environment_that_took_the_old_name_after_the_kill_stays_registered(ground: Ground) -> None:
+    """The rename only had to say that it was done; the name was free, and somebody used it."""
+    case = Case(ground, "rename")
+    ground.reset()
+
+    os.waitpid(case.run_in_child(killing_at("register")), 0)
+    subprocess.run(["cp", "-a", ground.place("there"), ground.old], check=True)
+    with ground.session() as session:
+        registry = registry_file(ground.home)
+        assert ground.old in read_registry(registry)
+        assert recover_environment(session, case.target).outcome == "finished"
+        assert set(read_registry(registry)) == {ground.place("there"), ground.old, case.target}
+
+
+def test_a_relocation_to_a_path_at_which_another_one_was_killed_settles_that_one(ground: Ground) -> None:
+    """It was killed after this one was planned, before anything had its name or after that."""
+    case = Case(ground, "rename")
+    for step in ("make conda-meta", "mark the new environment", "compare"):
+        ground.reset()
+        with ground.session() as session:
+            plan = plan_clone(session, ground.place("there"), case.target)
+            os.waitpid(case.run_in_child(killing_at(step)), 0)
+            relocate(session, plan)
+            recover_environment(session, ground.old)
+            for prefix in (ground.old, case.target, ground.place("there")):
+                assert verify_environment(session, prefix).is_clean
+                assert not is_relocating(str(prefix))
+    ground.reset()
+    with ground.session() as session:
+        plan = plan_clone(session, ground.place("there"), case.target)
+        os.waitpid(case.run_in_child(killing_at("register")), 0)
+        with pytest.raises(EnvironmentChanged, match="is an environment already"):
+            relocate(session, plan)
+
+
+def test_a_relocation_waits_for_another_one_to_the_same_path(ground: Ground) -> None:
+    case = Case(ground, "rename")
+    for stops_at in ("mark the new environment", "compare"):
+        ground.reset()
+        reached = ground.home / "reached"
+        events: list[object] = []
+
+        def wait(step: str, stops_at: str = stops_at, reached: Path = reached) -> None:
+            if step == stops_at:
+                reached.touch()
+                time.sleep(0.5)
+
+        with ground.session() as session:
+            session.reporter = events.append
+            plan = plan_clone(session, ground.place("there"), case.target)
+            child = case.run_in_child(wait)
+            while not reached.exists():
+                time.sleep(0.01)
+            with pytest.raises(EnvironmentChanged, match="is an environment already"):
+                relocate(session, plan)
+            assert os.waitpid(child, 0)[1] == 0
+            assert verify_environment(session, case.target).is_clean
+            assert not ground.old.exists()
+        reached.unlink()
+
+
+def test_what_is_of_no_relocation_is_not_waited_for(ground: Ground) -> None:
+    ground.reset()
+    with ground.session() as session:
+        plan = plan_clone(session, ground.old, ground.place("new"))
+        mine = ground.place(".new.kaa-new")
+        mine.mkdir()
+        (mine / "thesis.txt").write_text("mine")
+        with pytest.raises(CannotRelocate, match="is there"):
+            relocate(session, plan)
+        assert (mine / "thesis.txt").read_text() == "mine"
+
+
+def test_whoever_waited_for_the_lock_of_a_replaced_environment_does_not_take_its_place(ground: Ground) -> None:
+    case = Case(ground, "replace")
+    expected = Expected(case)
+    ground.reset()
+
+    def wait_in_vain(step: str) -> None:
+        if step == "give the name":
+            with file_lock(case.target / LOCK):
+                pass
+
+    case.run(wait_in_vain)
+    assert expected.check(case.target) == "new"
 
 
 def test_a_marker_goes_with_a_directory_that_was_copied_by_hand(ground: Ground) -> None:

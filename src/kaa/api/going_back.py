@@ -14,6 +14,7 @@ import msgspec
 
 from kaa.api.environments import subdir_of
 from kaa.api.execution import execute, fetch_packages, missing_packages
+from kaa.api.looking import looks_at_environment
 from kaa.api.overwritten import find_damaged_quickly
 from kaa.api.session import Session
 from kaa.api.settling import settle
@@ -150,6 +151,7 @@ class Restoration(msgspec.Struct, frozen=True):
         return not self.changes.is_empty
 
 
+@looks_at_environment
 def plan_undo(session: Session, prefix: Path, *, command: str = "", with_edited: bool = False) -> Restoration:
     """The way back before the last change of an environment.
 
@@ -177,6 +179,7 @@ def plan_undo(session: Session, prefix: Path, *, command: str = "", with_edited:
     raise NothingToUndo(prefix, reason)
 
 
+@looks_at_environment
 def plan_rollback(
     session: Session, prefix: Path, number: int, *, command: str = "", with_edited: bool = False
 ) -> Restoration:

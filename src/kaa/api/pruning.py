@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from kaa.api.looking import looks_at_environment
 from kaa.api.session import Session
 from kaa.api.settling import settle
 from kaa.events import Note
@@ -25,6 +26,7 @@ from kaa.prefix.interruption import LOCK, STAGING
 from kaa.prefix.kept_distributions import iter_kept_files, kept_directory, kept_keys
 from kaa.prefix.prefix import open_prefix
 from kaa.transaction.journal import recover
+from kaa.transaction.setting_aside import check_there
 
 DEFAULT_COUNT = 10
 """How many generations stay when nothing else is said."""
@@ -41,6 +43,7 @@ class PrunePlan(msgspec.Struct, frozen=True):
     """How many bytes that frees: what an environment has as well counts nothing"""
 
 
+@looks_at_environment
 def plan_pruning(
     session: Session, prefix: Path, *, keep: int | None = None, older_than: str | None = None
 ) -> PrunePlan:
@@ -64,6 +67,7 @@ def prune_generations(session: Session, plan: PrunePlan) -> PrunePlan:
 
     with file_lock(prefix / LOCK, waiting=tell):
         recover(prefix)
+        check_there(prefix)
         doomed = {one.number for one in plan.generations} - set(generation_numbers(prefix)[-1:])
         now = _drop(prefix, doomed)
         staging = prefix / STAGING

@@ -17,6 +17,7 @@ from kaa.prefix.prefix import Prefix
 from kaa.prefix.state import check_not_frozen, read_variables, state_content
 from kaa.transaction.journal import Journal, recover
 from kaa.transaction.recording import GenerationRecorder
+from kaa.transaction.setting_aside import check_there
 
 STATE = "conda-meta/state"
 
@@ -78,6 +79,7 @@ def _recorder(session: Session, prefix: Path, command: str) -> Iterator[tuple[Jo
     settle(session, prefix)
     with file_lock(prefix / LOCK, waiting=tell):
         recover(prefix)
+        check_there(prefix)
         journal = Journal(prefix, session.checkpoint)
         session.checkpoint("begin")
         try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kaa.api.remembering import forget_needs, remember_environment
+from kaa.api.remembering import forget_environment, remember_environment
 from kaa.api.session import Session
-from kaa.prefix.environments import register, registry_file, unregister
+from kaa.prefix.environments import register, registry_file
 from kaa.transaction.journal import Outcome
 from kaa.transaction.relocation_recovery import Registrar, recover_relocation
 
@@ -17,8 +17,7 @@ def registrar(session: Session) -> Registrar:
 
     def change(old: Path | None, new: Path | None) -> None:
         if old is not None:
-            unregister(registry, old)
-            forget_needs(session, old)
+            forget_environment(session, old)
         if new is not None and session.config.register_envs:
             register(registry, new)
         if new is not None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from kaa.api.environments import EnvironmentExists, subdir_of
+from kaa.api.looking import looking_at
 from kaa.api.registering import registrar
 from kaa.api.session import Session
 from kaa.api.settling import settle
@@ -22,14 +24,18 @@ from kaa.prefix.environments import absolute_location
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.record_files import read_record_files
 from kaa.prefix.state import check_not_frozen, is_frozen
-from kaa.transaction.plan import EnvironmentChanged, python_of
+from kaa.transaction.plan import python_of
 from kaa.transaction.relocation import PathChange
-from kaa.transaction.relocation_execute import check_relocation, check_target
+from kaa.transaction.relocation_execute import RelocationInTheWay, check_relocation, check_target
 from kaa.transaction.relocation_execute import relocate as execute_relocation
+from kaa.transaction.relocation_marker import belongs_to_relocation, read_marker
 from kaa.transaction.relocation_plan import CannotRelocate, How, Kind, RelocationPlan
 from kaa.transaction.relocation_survey import OF_THE_ROOT, Surveyor
 
 BLOCK = 4096
+IN_THE_WAY = 10.0
+"""Seconds of pauses, after which it is clear that nobody ends what is in the way."""
+PAUSE = 0.05
 
 
 class _Wish(msgspec.Struct, frozen=True):
@@ -80,14 +86,28 @@ def plan_move(
 
 
 def relocate(session: Session, plan: RelocationPlan) -> None:
-    """Carry out a plan: the new environment is there at once and whole, or not at all."""
-    execute_relocation(
-        plan,
-        link_options(session.config, environ=session.environ),
-        session.reporter,
-        checkpoint=session.checkpoint,
-        registrar=registrar(session),
-    )
+    """Carry out a plan: the new environment is there at once and whole, or not at all.
+
+    Another one that is under way at its paths is waited for, and one that was interrupted there is settled.
+    """
+    options = link_options(session.config, environ=session.environ)
+    seconds = 0.0
+    while True:
+        try:
+            execute_relocation(
+                plan, options, session.reporter, checkpoint=session.checkpoint, registrar=registrar(session)
+            )
+            return
+        except RelocationInTheWay as error:
+            # Begun since this was planned. Settling waits for whoever holds the locks, which are ours no more here.
+            is_marked = read_marker(plan.target) is not None or belongs_to_relocation(error.directory)
+            if seconds > IN_THE_WAY or not is_marked:
+                raise
+        for prefix in (plan.source, plan.target):
+            settle(session, prefix)
+        # The very first moment of another one has no lock yet.
+        time.sleep(PAUSE)
+        seconds += PAUSE
 
 
 def _plan(session: Session, wish: _Wish) -> RelocationPlan:
@@ -100,7 +120,8 @@ def _plan(session: Session, wish: _Wish) -> RelocationPlan:
         _check_goes(session, source, wish.kind, is_base=is_base)
     _check_apart(source, target, is_base=is_base)
     replaces = _check_free(session, target, wish.kind, replace=wish.replace)
-    plan = _look_at(session, wish, environment, is_base=is_base, replaces=replaces)
+    with looking_at(source):
+        plan = _look_at(session, wish, environment, is_base=is_base, replaces=replaces)
     if wish.kind != "clone" and plan.left_out:
         raise _holds_others(source, plan.left_out)
     check_relocation(plan)
@@ -126,9 +147,8 @@ def _look_at(session: Session, wish: _Wish, environment: Prefix, *, is_base: boo
     )
     try:
         found = surveyor.look()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        # What was listed a moment ago: somebody is changing it.
-        raise EnvironmentChanged(source, [os.path.relpath(error.filename or source, source)]) from error
+    except (FileNotFoundError, NotADirectoryError):
+        raise
     except OSError as error:
         raise CannotRelocate(source, f"cannot be read: {error.filename or source}: {error.strerror}") from error
     other_disk = _device(source) != _device(wish.target)

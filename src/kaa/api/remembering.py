@@ -9,7 +9,7 @@ from kaa.api.session import Session
 from kaa.errors import KaaError
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.package_cache.roots import mark_used, remove_root, write_root
-from kaa.prefix.environments import SKIPPED
+from kaa.prefix.environments import SKIPPED, has_environment, registry_file, unregister
 from kaa.prefix.package_needs import iter_package_needs
 from kaa.transaction.plan import Transaction
 
@@ -35,9 +35,11 @@ def remember_environment(session: Session, prefix: Path) -> None:
     write_root(_present(session), prefix, needs, exact=True)
 
 
-def forget_needs(session: Session, prefix: Path) -> None:
-    """Note that an environment is gone."""
-    remove_root(_present(session), prefix)
+def forget_environment(session: Session, prefix: Path) -> None:
+    """Note that an environment is gone; another one that has come to its place is not forgotten."""
+    unregister(registry_file(session.home), prefix)
+    if not has_environment(prefix):
+        remove_root(_present(session), prefix)
 
 
 def _present(session: Session) -> list[Path]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from kaa.api.execution import remove_whole
-from kaa.api.remembering import forget_needs
+from kaa.api.looking import looks_at_environment
+from kaa.api.remembering import forget_environment
 from kaa.api.session import Session
 from kaa.api.settling import settle
 from kaa.errors import KaaError
-from kaa.prefix.environments import absolute_location, registry_file, unregister
-from kaa.prefix.prefix import Prefix, open_prefix
+from kaa.prefix.environments import absolute_location
+from kaa.prefix.prefix import open_prefix
 from kaa.transaction.plan import Transaction, plan_transaction
 
 
@@ -35,6 +38,7 @@ class RemovalPlan(msgspec.Struct, frozen=True):
     """Posix paths below the environment; they are lost with it."""
 
 
+@looks_at_environment
 def plan_environment_removal(session: Session, prefix: Path, *, command: str = "") -> RemovalPlan:
     """What removing an environment means; raises NotAnEnvironment, EnvironmentInUse."""
     prefix = absolute_location(prefix, session.cwd)
@@ -48,7 +52,11 @@ def plan_environment_removal(session: Session, prefix: Path, *, command: str = "
         raise EnvironmentInUse(prefix, "it is active in this shell", "leave it first with `kaa deactivate`")
     records = environment.records()
     transaction = plan_transaction(prefix, session.subdir, records, (), command=command)
-    return RemovalPlan(transaction, _foreign_files(environment))
+    owned = {path for record in records for path in record.files}
+    foreign = sorted(path for path in _iter_files(prefix) if path not in owned)
+    # Another one may have removed it meanwhile: then there was nothing to see.
+    open_prefix(prefix)
+    return RemovalPlan(transaction, tuple(foreign))
 
 
 def check_not_base(session: Session, prefix: Path) -> None:
@@ -68,25 +76,18 @@ def remove_environment(session: Session, plan: RemovalPlan) -> None:
     prefix = plan.transaction.prefix
     target = prefix.resolve()
 
-    def forget() -> None:
-        unregister(registry_file(session.home), target)
-        forget_needs(session, target)
-
-    remove_whole(session, msgspec.structs.replace(plan.transaction, prefix=target), forget)
+    transaction = msgspec.structs.replace(plan.transaction, prefix=target)
+    remove_whole(session, transaction, lambda: forget_environment(session, target))
     if target != prefix:
         prefix.unlink(missing_ok=True)
-        unregister(registry_file(session.home), prefix)
-        forget_needs(session, prefix)
+        forget_environment(session, prefix)
 
 
-def _foreign_files(environment: Prefix) -> tuple[str, ...]:
-    """The files of an environment that no package brought, bytecode and conda's own notes aside."""
-    owned = {path for path, _ in environment.owners()}
-    found = []
-    for path in sorted(environment.path.rglob("*")):
-        relative = path.relative_to(environment.path)
-        if relative.parts[0] == "conda-meta" or "__pycache__" in relative.parts or path.is_dir():
-            continue
-        if relative.as_posix() not in owned:
-            found.append(relative.as_posix())
-    return tuple(found)
+def _iter_files(prefix: Path) -> Iterator[str]:
+    """The files of an environment as posix paths, bytecode and conda's own notes aside."""
+    for folder, folders, files in os.walk(prefix):
+        below = Path(folder).relative_to(prefix).as_posix()
+        start = "" if below == "." else f"{below}/"
+        left_out = {"__pycache__"} if start else {"__pycache__", "conda-meta"}
+        folders[:] = [name for name in folders if name not in left_out]
+        yield from (start + name for name in files)

@@ -15,10 +15,9 @@ from kaa.errors import KaaError
 from kaa.events import Note
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.interruption import LOCK
-from kaa.prefix.prefix import Prefix
 from kaa.transaction.execute import failures
 from kaa.transaction.plan import EnvironmentChanged, Transaction
-from kaa.transaction.setting_aside import begin_in_place, move_aside, settle_aside
+from kaa.transaction.setting_aside import begin_in_place, check_there, move_aside, settle_aside
 
 
 def replace_environment(session: Session, transaction: Transaction, replaced: Replaced) -> None:
@@ -34,7 +33,8 @@ def replace_environment(session: Session, transaction: Transaction, replaced: Re
     # Nothing is moved before all that is needed is here.
     fetch_packages(session, transaction.to_link)
     with file_lock(prefix / LOCK, waiting=tell):
-        if not Prefix(prefix).is_environment() or look_at(prefix) != replaced:
+        check_there(prefix)
+        if look_at(prefix) != replaced:
             raise EnvironmentChanged(prefix, ["it is not the environment that was to be replaced"])
         session.checkpoint("move aside")
         with failures(prefix):

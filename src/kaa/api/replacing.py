@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,16 +35,19 @@ def find_replaced(session: Session, prefix: Path) -> Replaced | None:
     """
     prefix = absolute_location(prefix, session.cwd)
     settle(session, prefix)
-    if not Prefix(prefix).is_environment():
-        return None
     active = session.environ.get("CONDA_PREFIX")
     kept = [session.config.root_prefix, *([Path(active)] if active else [])]
-    # A link would be moved aside, and what it leads to would stay: such an environment is not replaced either.
-    if prefix.is_symlink() or prefix.resolve() in [path.resolve() for path in kept]:
-        raise EnvironmentExists(prefix)
-    if session.config.protect_frozen_envs:
-        check_not_frozen(Prefix(prefix))
-    return look_at(prefix)
+    while Prefix(prefix).is_environment():
+        # A link would be moved aside, and what it leads to would stay: such an environment is not replaced either.
+        if prefix.is_symlink() or prefix.resolve() in [path.resolve() for path in kept]:
+            raise EnvironmentExists(prefix)
+        if session.config.protect_frozen_envs:
+            check_not_frozen(Prefix(prefix))
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return look_at(prefix)
+        # It went at this very moment: to make place for another one, or for good.
+        settle(session, prefix)
+    return None
 
 
 def plan_anew(prefix: Path, plan: Callable[[Path], Transaction]) -> Transaction:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from kaa.api.looking import looks_at_environment
 from kaa.api.session import Session
 from kaa.api.settling import settle
 from kaa.prefix.distribution_files import read_distributions
@@ -48,6 +50,7 @@ def _owners(environment: Prefix) -> dict[str, list[str]]:
     return owners
 
 
+@looks_at_environment
 def untracked_files(session: Session, prefix: Path) -> tuple[str, ...]:
     """The files that neither a package nor pip brought, as paths below the environment.
 
@@ -79,8 +82,13 @@ def remove_untracked(prefix: Path, files: Sequence[str]) -> None:
     """Remove these files, and the directories that are empty without them."""
     for relative in files:
         path = prefix / relative
-        path.unlink(missing_ok=True)
+        # With the directory above it, if somebody else was here first.
+        with contextlib.suppress(NotADirectoryError):
+            path.unlink(missing_ok=True)
         for parent in path.parents:
-            if parent == prefix or any(parent.iterdir()):
-                break
-            parent.rmdir()
+            try:
+                if parent == prefix or any(parent.iterdir()):
+                    break
+                parent.rmdir()
+            except (FileNotFoundError, NotADirectoryError):
+                continue

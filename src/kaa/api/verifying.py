@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from kaa.api.looking import looks_at_environment
 from kaa.api.lost_packages import packages_called
 from kaa.api.session import Session
 from kaa.errors import KaaError
@@ -76,6 +77,7 @@ def verify_environment(session: Session, prefix: Path) -> Verification:
     return inspect_environment(session, prefix).verification
 
 
+@looks_at_environment
 def inspect_environment(session: Session, prefix: Path) -> Inspection:
     """The same, with the records and what stands at their paths."""
     prefix = absolute_location(prefix, session.cwd)

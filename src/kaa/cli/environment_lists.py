@@ -77,7 +77,11 @@ def measure_environment(prefix: Path) -> int:
                 if not _is_apart(Path(entry.path)):
                     pending.append(entry.path)
                 continue
-            found = entry.stat(follow_symlinks=False)
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except OSError:
+                # Removed since it was listed.
+                continue
             if (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
                 total += found.st_size

@@ -141,7 +141,7 @@ def packages_of(prefix: Path) -> list[str]:
     """What tells one state of an environment from another: its records, pins, variables, and what was asked for."""
     found = []
     conda_meta = prefix / "conda-meta"
-    for path in sorted(conda_meta.iterdir()):
+    for path in sorted(conda_meta.iterdir() if conda_meta.is_dir() else ()):
         if path.suffix == ".json":
             found.append(path.name)
         elif path.name in ("history", "pinned", "state"):

@@ -57,7 +57,7 @@ class EnvironmentLook:
         present = {
             f"{site}/{name}": None
             for site in sites
-            for name in sorted(os.listdir(prefix / site))
+            for name in sorted(_names_in(f"{prefix}/{site}"))
             if name.endswith(METADATA) and not name.startswith("~")
         }
         if not sites:
@@ -83,6 +83,14 @@ class EnvironmentLook:
         if known is None:
             known = self._owned[id(record)] = (record, _metadata_of(record))
         return known[1]
+
+
+def _names_in(directory: str) -> list[str]:
+    """What is in a directory; nothing in one that somebody removes just now."""
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _metadata_of(record: PrefixRecord) -> dict[str, int | None]:

@@ -5,6 +5,7 @@ A name stands for a directory right below one of the environments directories; `
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from pathlib import Path
 from kaa.errors import KaaError
 from kaa.host.files import is_writable, read_regular_file, remove_unfinished, write_atomic
 from kaa.host.locks import file_lock
-from kaa.prefix.interruption import aside_of, is_set_aside
+from kaa.prefix.interruption import SET_ASIDE, aside_of, is_set_aside
 
 RESERVED = ("base", "root")
 FORBIDDEN = "/ :#\\"
@@ -182,10 +183,22 @@ def register(registry: Path, prefix: Path) -> bool:
 
 
 def unregister(registry: Path, prefix: Path) -> bool:
-    """Take an environment out of the registry, and those that are gone; False when that was not possible."""
+    """Take an environment that went out of the registry, and others that are gone; False when that was not possible.
+
+    One that is there stays: it was made since, and entered already.
+    """
     if not registry.exists():
         return True
-    return _rewrite(registry, lambda paths: tuple(path for path in paths if path != prefix and _is_there(path)))
+
+    def is_kept(path: Path) -> bool:
+        return has_environment(path) if path == prefix else _is_there(path)
+
+    return _rewrite(registry, lambda paths: tuple(filter(is_kept, paths)))
+
+
+def has_environment(path: Path) -> bool:
+    """Whether an environment is at a path, and is not one that is being removed there."""
+    return _is_environment(path) and not os.path.lexists(path / SET_ASIDE)
 
 
 def _is_there(path: Path) -> bool:
@@ -195,7 +208,9 @@ def _is_there(path: Path) -> bool:
         return True
     except (FileNotFoundError, NotADirectoryError):
         # An empty directory may be where the disk is mounted.
-        return not path.parent.is_dir() or not any(path.parent.iterdir())
+        with contextlib.suppress(OSError):
+            return not any(path.parent.iterdir())
+        return True
     except OSError:
         return True
 

@@ -105,7 +105,10 @@ def files_that_go(prefix: Path, distribution: InstalledDistribution) -> tuple[st
             modules.setdefault(folder, set()).add(name.removesuffix(".py"))
     for folder, stems in modules.items():
         cache = f"{folder}/__pycache__"
-        names = os.listdir(prefix / cache) if (prefix / cache).is_dir() else []
+        try:
+            names = os.listdir(prefix / cache)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
         found.update(f"{cache}/{name}" for name in names if name.endswith(".pyc") and name.partition(".")[0] in stems)
     return tuple(sorted(found))
 

@@ -160,7 +160,9 @@ def open_prefix(path: Path) -> Prefix:
     if not path.is_dir():
         raise DirectoryIsNoEnvironment(path, "it is a file", hints=("choose another path",))
     # An environment is only made where nothing else is.
-    is_empty = not any(path.iterdir())
+    is_empty = False
+    with contextlib.suppress(OSError):
+        is_empty = not any(path.iterdir())
     ways_out = ("choose another path", *((create,) if is_empty else ()))
     raise DirectoryIsNoEnvironment(path, "conda-meta/history is missing", hints=ways_out)
 

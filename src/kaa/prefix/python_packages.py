@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -44,7 +45,7 @@ def find_distributions(prefix: Prefix, records: Sequence[PrefixRecord]) -> tuple
     owned |= {path.rpartition("/")[0] for path in owned}
     found: dict[str, PythonDistribution] = {}
     for site_packages in site_packages_directories(prefix, records):
-        for child in sorted((prefix.path / site_packages).iterdir()):
+        for child in sorted(_children(prefix.path / site_packages)):
             distribution = read_distribution(child, f"{site_packages}/{child.name}")
             if distribution is not None and distribution.metadata not in owned:
                 found.setdefault(distribution.normalized_name, distribution)
@@ -55,14 +56,23 @@ def site_packages_directories(prefix: Prefix, records: Sequence[PrefixRecord]) -
     """The site-packages directories that an environment has, as posix paths below it."""
     python = next((record for record in records if record.name == "python"), None)
     wanted = [python.python_site_packages_path] if python is not None and python.python_site_packages_path else []
-    wanted += sorted(
-        path.relative_to(prefix.path).as_posix()
-        for pattern in ("lib/python*/site-packages", "Lib/site-packages")
-        for path in prefix.path.glob(pattern)
-        # `lib/python3.1` is a link to the real directory in many environments.
-        if not path.parent.is_symlink()
-    )
+    wanted.append("Lib/site-packages")
+    with contextlib.suppress(PermissionError):
+        wanted += sorted(
+            f"lib/{path.name}/site-packages"
+            for path in _children(prefix.path / "lib")
+            # `lib/python3.1` is a link to the real directory in many environments.
+            if path.name.startswith("python") and not path.is_symlink()
+        )
     return tuple(path for path in dict.fromkeys(wanted) if (prefix.path / path).is_dir())
+
+
+def _children(directory: Path) -> list[Path]:
+    """What is in a directory; nothing in one that is not there, or that somebody removes just now."""
+    try:
+        return list(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def read_distribution(path: Path, relative: str) -> PythonDistribution | None:

@@ -131,7 +131,9 @@ def _check_place(environment: Prefix, transaction: Transaction, options: LinkOpt
     if path.is_dir():
         if not os.access(path, os.R_OK | os.X_OK):
             raise NotWritable(str(path))
-        foreign = {child.name for child in path.iterdir()} - NOT_FOREIGN
+        foreign: set[str] = set()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            foreign = {child.name for child in path.iterdir()} - NOT_FOREIGN
         if foreign:
             raise DirectoryIsNoEnvironment(
                 path, f"it holds other things ({', '.join(sorted(foreign)[:3])})", hints=hints

@@ -66,6 +66,19 @@ class RelocationFailed(KaaError):
         )
 
 
+class RelocationInTheWay(CannotRelocate):
+    """A directory that another clone, rename or move makes or leaves is there; nothing was done."""
+
+    def __init__(self, plan: RelocationPlan, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(
+            plan.source,
+            f"cannot be cloned, renamed or moved while {directory} is there",
+            f"finish what was begun with `kaa recover --prefix {shlex.quote(str(plan.target))}`",
+            "move that directory away",
+        )
+
+
 def check_relocation(plan: RelocationPlan) -> None:
     """Raise what would stop a relocation, before anything is done: PrefixTooLong, NotWritable, NotEnoughSpace."""
     new = len(plan.change.new)
@@ -148,20 +161,18 @@ def _check_still(plan: RelocationPlan) -> None:
     for directory in (staging_of(plan.target), aside_of(source), replaced_of(plan.target)):
         remove_bare(directory)
         if os.path.lexists(directory):
-            raise CannotRelocate(
-                source,
-                f"cannot be cloned, renamed or moved while {directory} is there",
-                f"finish what was begun with `kaa recover --prefix {shlex.quote(str(plan.target))}`",
-                "move that directory away",
-            )
+            raise RelocationInTheWay(plan, directory)
 
 
 def check_target(target: Path) -> None:
-    """Raise DirectoryIsNoEnvironment unless nothing is at the target, or an empty directory."""
+    """Raise DirectoryIsNoEnvironment, or EnvironmentChanged, unless nothing is at the target, or an empty directory."""
     if not os.path.lexists(target):
         return
-    if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
-        return
+    if Prefix(target).is_environment():
+        raise EnvironmentChanged(target, ["it is an environment already"])
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if not target.is_symlink() and not any(target.iterdir()):
+            return
     hints = ("choose another path or name", "move what is there away")
     raise DirectoryIsNoEnvironment(target, "something else is there already", hints=hints)
 
@@ -184,6 +195,7 @@ class Relocation:
         self.registrar = registrar
         self.staging = staging_of(plan.target)
         self.goes = plan.kind != "clone"
+        self.has_staging = False
         missing = [path for path in plan.target.parents if not path.is_dir()]
         self.marker = Marker(
             id=os.urandom(8).hex(),
@@ -213,7 +225,7 @@ class Relocation:
                 finish(self.marker, self.reporter, self.registrar, checkpoint=self.checkpoint, compared=True)
         except BaseException:
             if not self._has_name():
-                take_back(self.marker)
+                take_back(self.marker, has_staging=self.has_staging)
             raise
 
     def _has_name(self) -> bool:
@@ -225,7 +237,12 @@ class Relocation:
         self.checkpoint("make directories")
         for directory in self.marker.made:
             Path(directory).mkdir(exist_ok=True)
-        self.staging.mkdir()
+        try:
+            self.staging.mkdir()
+        except FileExistsError:
+            # Somebody else makes another environment for that path, since a moment ago.
+            raise RelocationInTheWay(self.plan, self.staging) from None
+        self.has_staging = True
         self.checkpoint("make conda-meta")
         # Somebody may take it for something left over until it has a lock.
         (self.staging / "conda-meta").mkdir(parents=True, exist_ok=True)
@@ -278,5 +295,12 @@ class Relocation:
             with file_lock(target / LOCK, timeout=self.options.lock_timeout):
                 target.rename(replaced_of(target))
         self.checkpoint("give the name")
-        self.staging.rename(target)
+        try:
+            self.staging.rename(target)
+        except OSError:
+            # Somebody waited for the lock of what was there, and its directory is there again for that; or an
+            # environment came, of which others know nothing before it is whole.
+            remove_bare(target)
+            check_target(target)
+            self.staging.rename(target)
         sync_path(target.parent)

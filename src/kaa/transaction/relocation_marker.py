@@ -134,6 +134,11 @@ def is_ours(directory: Path, marker: Marker) -> bool:
     return found.id == marker.id if found is not None else is_bare(directory)
 
 
+def belongs_to_relocation(directory: Path) -> bool:
+    """Whether a directory with one of the names above is one of a relocation: it says so, is bare, or has just gone."""
+    return read_marker(directory) is not None or is_bare(directory) or not os.path.lexists(directory)
+
+
 def is_bare(directory: Path) -> bool:
     """Whether a directory holds nothing but what the first or the last moment of a relocation leaves."""
     if directory.is_symlink() or not directory.is_dir():

@@ -135,13 +135,20 @@ def _locked(marker: Marker, reporter: Reporter, timeout: float) -> Iterator[None
         yield
 
 
-def take_back(marker: Marker) -> None:
-    """Remove the new environment, which has not got its name yet; the old one is as it was."""
+def take_back(marker: Marker, *, has_staging: bool = True) -> None:
+    """Remove the new environment, which has not got its name yet; the old one is as it was.
+
+    Without `has_staging` it was not begun: what is at its place is somebody else's.
+    """
     target = Path(marker.target)
-    if marker.replaces and not target.exists() and replaced_of(target).is_dir():
-        replaced_of(target).rename(target)
-    if is_ours(staging_of(target), marker):
-        remove_environment(staging_of(target))
+    if has_staging:
+        if marker.replaces and replaced_of(target).is_dir():
+            # Whoever waited for the lock of what was there may have made its directory again.
+            remove_bare(target)
+            if not os.path.lexists(target):
+                replaced_of(target).rename(target)
+        if is_ours(staging_of(target), marker):
+            remove_environment(staging_of(target))
     for directory in reversed(marker.made):
         if Path(directory) in target.parents:
             with contextlib.suppress(OSError):

@@ -19,7 +19,7 @@ from kaa.transaction.execute import check_unchanged, failures, recover_first, te
 from kaa.transaction.journal import Journal
 from kaa.transaction.plan import LinkOptions, Transaction
 from kaa.transaction.script_runs import ScriptRuns, runs_here
-from kaa.transaction.setting_aside import move_aside, remove_left_over
+from kaa.transaction.setting_aside import check_there, move_aside, remove_left_over
 
 SCRIPT_ENDINGS = (".sh", ".bat")
 
@@ -44,6 +44,7 @@ def remove_whole(
         file_lock(prefix / LOCK, timeout=options.lock_timeout, waiting=tell_waiting(prefix, reporter)),
     ):
         recover_first(prefix, reporter)
+        check_there(prefix)
         check_unchanged(Prefix(prefix), transaction)
         aside = _after_scripts(transaction, options, reporter, checkpoint)
         gone()

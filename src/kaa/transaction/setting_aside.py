@@ -227,6 +227,18 @@ def _put_back(prefix: Path, aside: Path) -> None:
     remove_reason(prefix)
 
 
+def check_there(prefix: Path) -> None:
+    """Raise EnvironmentChanged for an environment that went while its lock was waited for; the caller holds that one.
+
+    A lock needs a directory to be in: what was made for it goes as well.
+    """
+    if Prefix(prefix).is_environment():
+        return
+    if _is_bare(prefix):
+        clear_away(prefix, [prefix / "conda-meta", prefix])
+    raise EnvironmentChanged(prefix, ["it is gone"])
+
+
 def clear_away(prefix: Path, made: Sequence[Path]) -> None:
     """Remove what is left of an environment that did not come to be: kaa's own files, and `made` inner ones first.
 
@@ -246,7 +258,9 @@ def _is_bare(directory: Path) -> bool:
     """Whether a directory holds nothing but what the last moment of a removal leaves."""
     if directory.is_symlink() or not directory.is_dir():
         return False
-    return all(path == directory / "conda-meta" or _is_lock(path) for path in directory.rglob("*"))
+    # Somebody may remove it at this moment: what is not there any more is passed over.
+    found = [Path(folder, name) for folder, folders, files in os.walk(directory) for name in (*folders, *files)]
+    return all(path == directory / "conda-meta" or _is_lock(path) for path in found)
 
 
 def _is_lock(path: Path) -> bool:
