@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -43,26 +42,27 @@ class PathTooLong(KaaError):
 def check_lengths(transaction: Transaction, prepared: Prepared) -> None:
     """Raise PathTooLong or PrefixTooLong for what the file system, or a program, has no room for."""
     prefix = transaction.prefix
-    text = "\n".join(_new_paths(transaction, prepared))
+    paths = list(_new_paths(transaction, prepared))
     name_limit, path_limit = _limit(prefix, "PC_NAME_MAX", 255), _limit(prefix, "PC_PATH_MAX", 4096) - 1
-    _check_names(prefix, text, name_limit)
+    _check_names(paths, name_limit)
     # A character has up to four bytes; nearly always the longest path is far from the limit however that is counted.
     room = path_limit - len(os.fsencode(prefix)) - 1
-    for match in re.finditer(rf"[^\n]{{{max(room // 4, 1)},}}", text):
-        length = len(os.fsencode(match[0]))
+    for path in [path for path in paths if len(path) >= room // 4]:
+        length = len(os.fsencode(path))
         if length > room:
-            whole = f"{prefix}{os.sep}{match[0]}"
+            whole = f"{prefix}{os.sep}{path}"
             hint = f"create the environment at a path of at most {max(path_limit - length - 1, 1)} bytes"
             raise PathTooLong(whole, len(os.fsencode(whole)), path_limit, hint)
     _check_placeholders(transaction, prepared)
 
 
-def _check_names(prefix: Path, text: str, limit: int) -> None:
-    for match in re.finditer(rf"[^\n/]{{{limit // 4},}}", text):
-        length = len(os.fsencode(match[0]))
+def _check_names(paths: Sequence[str], limit: int) -> None:
+    # All at once, which takes a twentieth of the time of one after the other.
+    for name in [name for name in "/".join(paths).split("/") if len(name) >= limit // 4]:
+        length = len(os.fsencode(name))
         if length > limit:
             hint = "put the environment on a file system that takes longer names"
-            raise PathTooLong(match[0], length, limit, hint)
+            raise PathTooLong(name, length, limit, hint)
 
 
 def _check_placeholders(transaction: Transaction, prepared: Prepared) -> None:

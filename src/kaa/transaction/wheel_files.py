@@ -41,10 +41,12 @@ def with_installation(
     record = planned.actions[position]
     information = record.target.removesuffix("RECORD")
     added = _added(planned.record, information, requested=requested)
-    lines = [_line(action, python.site_packages) for action in (*planned.actions, *added)]
-    text = "".join(line for line in lines if line)
-    if not text:
+    below = f"{python.site_packages}/"
+    # What lies below site-packages is listed already, or bytecode, which nobody lists.
+    others = [one for one in planned.actions if not one.target.startswith(below) and one.how is not How.DIRECTORY]
+    if not others and not added:
         return planned
+    text = "".join(_line(action, python.site_packages) for action in (*others, *added))
     file = package.directory / record.source
     try:
         content = file.read_bytes() + text.encode(errors="surrogateescape")
@@ -81,18 +83,14 @@ def _direct_url(record: RepoDataRecord) -> dict[str, object]:
 
 
 def _line(action: PathAction, site_packages: str) -> str:
-    """The line of RECORD for what the unpacked one does not list; empty for all else."""
-    how, target, entry = action.how, action.target, action.entry
-    below = target.startswith(f"{site_packages}/")
-    if how is How.BYTECODE or how is How.DIRECTORY or (below and entry is not None):
-        return ""
-    digest, size = "", ""
-    if entry is None and below:
+    """The line of RECORD for a file that the unpacked one does not list."""
+    entry, digest, size = action.entry, "", ""
+    if entry is None and action.target.startswith(f"{site_packages}/"):
         digest, size = _encoded(hashlib.sha256(action.content).digest()), str(len(action.content))
-    elif entry is not None and entry.sha256 and how is not How.RENDER:
+    elif entry is not None and entry.sha256 and action.how is not How.RENDER:
         digest, size = _encoded(bytes.fromhex(entry.sha256)), str(entry.size_in_bytes)
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow((posixpath.relpath(target, site_packages), digest, size))
+    csv.writer(line, lineterminator="\n").writerow((posixpath.relpath(action.target, site_packages), digest, size))
     return line.getvalue()
 
 
