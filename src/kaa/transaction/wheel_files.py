@@ -9,10 +9,8 @@ the environment's path in them have lines without a hash: they change when the e
 # Paths are strings here, as everywhere in a transaction.
 from __future__ import annotations
 
-import base64
-import csv
+import binascii
 import hashlib
-import io
 import posixpath
 
 import msgspec
@@ -89,10 +87,12 @@ def _line(action: PathAction, site_packages: str) -> str:
         digest, size = _encoded(hashlib.sha256(action.content).digest()), str(len(action.content))
     elif entry is not None and entry.sha256 and action.how is not How.RENDER:
         digest, size = _encoded(bytes.fromhex(entry.sha256)), str(entry.size_in_bytes)
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow((posixpath.relpath(action.target, site_packages), digest, size))
-    return line.getvalue()
+    path = posixpath.relpath(action.target, site_packages)
+    if "," in path or '"' in path:
+        path = '"' + path.replace('"', '""') + '"'
+    return f"{path},{digest},{size}\n"
 
 
 def _encoded(digest: bytes) -> str:
-    return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+    text = binascii.b2a_base64(digest, newline=False).decode().rstrip("=")
+    return f"sha256={text.replace('+', '-').replace('/', '_')}"
