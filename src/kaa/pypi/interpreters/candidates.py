@@ -66,6 +66,6 @@ def build_string(answer: Interpreter, digest: str) -> str:
 
 def site_packages_path(answer: Interpreter) -> str | None:
     """Where packages belong, if clients are to be told (CEP 17)."""
-    if answer.has_usual_layout and not answer.free_threaded:
+    if answer.finds_site_packages and not answer.free_threaded:
         return None
     return layout_of(answer).site_packages

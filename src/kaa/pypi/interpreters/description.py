@@ -67,7 +67,8 @@ def _described(answer: Interpreter, subdir: str, search_path: str) -> Descriptio
     libraries, _ = libraries_of(answer, program, modules, search_path)
     images = [program, *(image for _, image in modules), *(library.image for library in libraries.values())]
     digest = hashlib.sha256()
-    for text in (RECIPE, answer.full_version, answer.directory_name, subdir, str(answer.has_usual_layout)):
+    layout = f"{answer.has_usual_layout} {answer.finds_site_packages}"
+    for text in (RECIPE, answer.full_version, answer.directory_name, subdir, layout):
         digest.update(f"{text}\0".encode())
     for name, content in _iter_contents(answer, program, modules, libraries):
         digest.update(os.fsencode(name) + b"\0" + hashlib.sha256(content).digest())

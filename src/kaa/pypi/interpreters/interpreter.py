@@ -11,7 +11,7 @@ from kaa.errors import KaaError
 from kaa.host.process import CannotRun, run
 
 QUESTIONS = r"""
-import json, os, sys, sysconfig
+import json, os, site, sys, sysconfig
 def path(name):
     try:
         return sysconfig.get_path(name, "posix_prefix") or ""
@@ -47,6 +47,7 @@ json.dump({
     "library_directory": sysconfig.get_config_var("LIBDIR") or "",
     "purelib": sysconfig.get_path("purelib") or "",
     "standard_purelib": path("purelib"),
+    "site_directories": getattr(site, "getsitepackages", list)(),
     "wheel_directories": [directory for directory in (bundled, wheels) if directory],
     "pip": os.path.dirname(pip.origin) if pip is not None and pip.origin else "",
     "virtual": sys.prefix != sys.base_prefix,
@@ -75,6 +76,7 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     library_directory: str
     purelib: str
     standard_purelib: str
+    site_directories: tuple[str, ...]
     wheel_directories: tuple[str, ...]
     pip: str
     virtual: bool
@@ -99,6 +101,11 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     def has_usual_layout(self) -> bool:
         """Whether it installs packages where a Python as its makers release it does."""
         return self.purelib == self.standard_purelib
+
+    @property
+    def finds_site_packages(self) -> bool:
+        """Whether it looks for packages where a Python as its makers release it does."""
+        return any(os.path.basename(path) == "site-packages" for path in self.site_directories)  # noqa: PTH119
 
 
 class NoInterpreter(KaaError):
