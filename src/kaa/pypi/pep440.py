@@ -16,12 +16,15 @@ Whether pre-releases are welcome at all is for PEP 440 a matter of the installer
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from kaa.errors import KaaError
 from kaa.models.artifact import check_package_name
+from kaa.models.version_spec import VersionSpec
 
 _ORDER = {">=": 0, ">": 0, "~=": 0, "==": 1, "===": 1, "<": 2, "<=": 2, "!=": 3}
 
@@ -61,6 +64,30 @@ def conda_version_spec(text: str) -> str:
         raise NotConvertible(text, "it is not a version range as PEP 440 defines them") from None
     clauses = sorted(specifiers, key=lambda clause: (_ORDER.get(clause.operator, 9), clause.version))
     return ",".join(dict.fromkeys(part for clause in clauses for part in _conda_clauses(clause)))
+
+
+def agreeing_version_spec(text: str, versions: Iterable[str]) -> str:
+    """The conda version spec of a range that admits of these versions exactly those that PEP 440 admits.
+
+    >>> agreeing_version_spec("==2.1", ["2.1", "2.1+cpu"]), agreeing_version_spec(">1.7", ["1.7.post1"])
+    ('==2.1|==2.1+cpu', '>1.7,!=1.7.post1')
+    """
+    plain = conda_version_spec(text)
+    specifiers = SpecifierSet(text)
+    spec = VersionSpec(plain) if plain else None
+    lacking: list[str] = []
+    excess: list[str] = []
+    for version in versions:
+        admits = spec is None or spec.matches(version)
+        if admits != specifiers.contains(version, prereleases=True):
+            (excess if admits else lacking).append(version)
+    narrowed = ",".join([plain or "*", *(f"!={version}" for version in excess)]) if excess else plain
+    return "|".join([narrowed, *(f"=={version}" for version in lacking)])
+
+
+def names_prerelease(text: str) -> bool:
+    """Whether a range names a pre-release, and so lets pre-releases in (PEP 440)."""
+    return bool(SpecifierSet(text).prereleases)
 
 
 def _conda_clauses(clause: Specifier) -> list[str]:

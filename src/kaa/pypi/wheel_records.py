@@ -1,0 +1,221 @@
+"""The wheels of a project as records: one for each that may be the best of its version for some Python on the target.
+
+Only what the index tells is known of them: what they ask of python and of the system. What a wheel depends on besides
+is in its metadata (`kaa.pypi.wheel_needs`). Thousands of files are looked at in milliseconds: texts are taken apart
+once, and what they mean is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from kaa.models.artifact import LONGEST_BUILD, LONGEST_VERSION
+from kaa.models.pattern import Pattern
+from kaa.models.record import RepoDataRecord
+from kaa.models.subdir import NOARCH
+from kaa.pypi.pep440 import NotConvertible, conda_version
+from kaa.pypi.project_files import ProjectFile, ProjectPage
+from kaa.pypi.python_specs import PythonSpecs
+from kaa.pypi.wheel_tags import WheelFit, WheelTags
+
+_PLAIN_VERSION = Pattern(r"(?:0|[1-9][0-9]{0,9})(?:\.(?:0|[1-9][0-9]{0,9}))*")
+_PRERELEASE = Pattern(r"[0-9](?:a|b|rc|\.dev)[0-9]")
+_BUILD_TAG = Pattern(r"([0-9]{1,9})(.*)")
+_NOT_IN_BUILD = re.compile(r"[^a-zA-Z0-9_.+]")
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """What of a project may be chosen although it is not for everybody."""
+
+    prereleases: bool = False
+    yanked: frozenset[str] = frozenset()
+    """Versions that somebody wants by their number."""
+
+
+NOTHING_MORE = Admitted()
+
+
+class WheelOffer(msgspec.Struct, frozen=True):
+    """What a page offers for a target."""
+
+    records: tuple[RepoDataRecord, ...] = ()
+    files: tuple[ProjectFile, ...] = ()
+    """The wheel of each record."""
+    left_out: dict[str, int] = {}
+    """Why there is nothing of versions: how many, by what they are (`sdists`, `prereleases`, `yanked`, `others`)."""
+
+
+class _Row(msgspec.Struct):
+    file: ProjectFile
+    version: str
+    fit: WheelFit
+    tags: tuple[str, str, str]
+    build_tag: str
+
+    @property
+    def merit(self) -> tuple[bool, tuple[int, int, int], bool, tuple[int, str]]:
+        """Higher is better, of wheels of one version for the same Pythons."""
+        met = self.fit.is_met
+        rank = self.fit.rank if met else tuple(-part for part in self.fit.rank)
+        match = _BUILD_TAG.fullmatch(self.build_tag)
+        tag = (int(match[1]), match[2]) if match is not None else (-1, "")
+        return met, rank, self.file.yanked is None, tag  # type: ignore[return-value]
+
+
+class Versions:
+    """Texts of versions as they stand in file names, in their one spelling; what is no version is None."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str | None] = {}
+
+    def read(self, text: str) -> str | None:
+        """The normalised version."""
+        try:
+            return self._known[text]
+        except KeyError:
+            found = self._known[text] = text if _PLAIN_VERSION.fullmatch(text) else _normal(text)
+            return found
+
+
+def _normal(text: str) -> str | None:
+    try:
+        version = conda_version(text)
+    except NotConvertible:
+        return None
+    return version if len(version) <= LONGEST_VERSION else None
+
+
+def is_prerelease(version: str) -> bool:
+    """Whether a normalised version is that of a pre-release (PEP 440), of which nobody gets one unasked."""
+    return _PRERELEASE.search(version.partition("+")[0]) is not None
+
+
+class WheelRecords:
+    """Makes records of the pages of one target; what was worked out for one page serves the next."""
+
+    def __init__(self, tags: WheelTags) -> None:
+        self.tags = tags
+        self._versions = Versions()
+        self._pythons = PythonSpecs()
+
+    def offer(self, page: ProjectPage, name: str, channel: str, admitted: Admitted = NOTHING_MORE) -> WheelOffer:
+        """What a page offers, as records of the conda package `name`.
+
+        Pre-releases are among them where they are admitted, or where there is nothing else.
+        """
+        rows, sdists, others = self._read(page.files)
+        plain = [row for row in rows if row.file.yanked is None or row.version in admitted.yanked]
+        yanked = {row.version for row in rows} - {row.version for row in plain}
+        chosen = plain
+        if not admitted.prereleases:
+            final = [row for row in plain if not is_prerelease(row.version)]
+            chosen = final or plain
+        prereleases = {row.version for row in plain} - {row.version for row in chosen}
+        offered = {row.version for row in chosen}
+        counts = {
+            "sdists": len(sdists - {row.version for row in rows}),
+            "prereleases": len(prereleases),
+            "yanked": len(yanked),
+            "others": len(others - offered - prereleases - yanked),
+        }
+        best = list(_best(chosen))
+        return WheelOffer(
+            tuple(self._records(best, page.project, name, channel)),
+            tuple(row.file for row in best),
+            {reason: count for reason, count in counts.items() if count},
+        )
+
+    def versions(self, page: ProjectPage) -> set[str]:
+        """All versions of which there are wheels, in their one spelling."""
+        found = {self._versions.read(file.file_name.split("-", 2)[1]) for file in page.files if file.is_wheel}
+        return {version for version in found if version is not None}
+
+    def _read(self, files: Iterable[ProjectFile]) -> tuple[list[_Row], set[str], set[str]]:
+        """The wheels that fit, the versions of sdists, and those of wheels that do not fit."""
+        rows: list[_Row] = []
+        sdists: set[str] = set()
+        others: set[str] = set()
+        fit_of, version_of = self.tags.fit, self._versions.read
+        for file in files:
+            if not file.is_wheel:
+                version = version_of(_sdist_version(file.file_name))
+                if version is not None:
+                    sdists.add(version)
+                continue
+            parts = file.file_name[:-4].split("-")
+            version = version_of(parts[1])
+            if version is None:
+                continue
+            tags = (parts[-3], parts[-2], parts[-1])
+            fit = fit_of(*tags)
+            if fit is None or self._pythons.clauses(fit.pythons, file.requires_python) is None:
+                others.add(version)
+            else:
+                rows.append(_Row(file, version, fit, tags, parts[2] if len(parts) == 6 else ""))
+        return rows, sdists, others
+
+    def _records(self, rows: Iterable[_Row], project: str, name: str, channel: str) -> Iterable[RepoDataRecord]:
+        depends: dict[tuple[WheelFit, str], tuple[str, ...]] = {}
+        builds: dict[str, set[str]] = {}
+        for row in rows:
+            file, fit, version = row.file, row.fit, row.version
+            key = fit, file.requires_python
+            needs = depends.get(key)
+            if needs is None:
+                clauses = self._pythons.clauses(fit.pythons, file.requires_python)
+                needs = depends[key] = (f"python {clauses}", *fit.depends)
+            taken = builds.setdefault(version, set())
+            build = build_string(row.tags, row.build_tag, taken)
+            taken.add(build)
+            yield RepoDataRecord(
+                name=name,
+                version=version,
+                build=build,
+                build_number=fit.preference,
+                depends=needs,
+                subdir=NOARCH if fit.is_pure else self.tags.target.subdir,
+                noarch=None if fit.is_for_one and not fit.is_pure else "python",
+                timestamp=file.upload_time,
+                indexed_timestamp=file.upload_time,
+                md5=file.md5 or None,
+                sha256=file.sha256 or None,
+                size=file.size,
+                purls=(f"pkg:pypi/{project}@{version}",),
+                channel=channel,
+                fn=file.file_name,
+                url=file.url,
+            )
+
+
+def _best(rows: Iterable[_Row]) -> Iterable[_Row]:
+    """Of the wheels of one version for the same Pythons the best."""
+    best: dict[tuple[str, object, int], _Row] = {}
+    for row in rows:
+        key = row.version, row.fit.pythons, row.fit.preference
+        found = best.get(key)
+        if found is None or row.merit > found.merit:
+            best[key] = row
+    return best.values()
+
+
+def build_string(tags: tuple[str, str, str], build_tag: str, taken: Collection[str] = ()) -> str:
+    """The build string of a wheel: its tags and its build tag; one that no other wheel of its version has.
+
+    >>> build_string(("cp311", "abi3", "win_amd64"), "")
+    'cp311_abi3_win_amd64_0'
+    """
+    end = f"_{_NOT_IN_BUILD.sub('_', build_tag) or 0}"[:20]
+    build = _NOT_IN_BUILD.sub("_", "_".join(tags))[: LONGEST_BUILD - len(end)] + end
+    count = 1
+    while build in taken:
+        count += 1
+        end = f"_{count}"
+        build = build[: LONGEST_BUILD - len(end)] + end
+    return build
+
+
+def _sdist_version(file_name: str) -> str:
+    return file_name.removesuffix(".zip").removesuffix(".tar.gz").rpartition("-")[2]
