@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from kaa.config.options import Config
+from kaa.config.reaching import channel_config, http_settings
 from kaa.config.values import (
-    channel_config,
     cutoffs_of,
-    http_settings,
     index_settings,
     link_options,
     pip_configuration,

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from kaa.api.package_scripts import remember_installed, review_scripts
 from kaa.api.remembering import remember_needs
 from kaa.api.session import Session
-from kaa.config.values import channel_config, link_options
+from kaa.config.reaching import channel_config
+from kaa.config.values import link_options
 from kaa.errors import KaaError
 from kaa.host.platform import current_subdir
 from kaa.models.record import RepoDataRecord

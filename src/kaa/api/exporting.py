@@ -10,7 +10,7 @@ from kaa.api.environments import subdir_of
 from kaa.api.listing import EnvironmentContent
 from kaa.api.locking import PipNotLocked, PlatformsNotLocked, platform_of, solve_anew
 from kaa.api.session import Session
-from kaa.config.values import channel_config
+from kaa.config.reaching import channel_config
 from kaa.envfiles.lock import Lock, LockedDistribution, LockedEnvironment
 from kaa.envfiles.spec import EnvironmentSpec
 from kaa.errors import KaaError

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from kaa.api.session import Session
+from kaa.config.reaching import http_settings
 from kaa.host.files import is_writable
 from kaa.models.virtual_package import VirtualPackage
 
@@ -48,5 +49,5 @@ def describe_installation(session: Session) -> Installation:
         virtual_packages=session.virtual_packages(session.subdir),
         config_files=tuple(map(Path, config.files)),
         offline=config.offline,
-        user_agent=session.client.settings.user_agent,
+        user_agent=http_settings(config).user_agent,
     )

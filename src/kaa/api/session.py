@@ -9,27 +9,33 @@ A session is not for several threads; planning opens no connection before it nee
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from kaa.config.options import Config
+from kaa.config.reaching import channel_config, http_settings
 from kaa.config.sources import COMMAND_LINE, load_config
-from kaa.config.values import channel_config, http_settings, index_settings
 from kaa.errors import KaaError
 from kaa.events import Reporter, silent
 from kaa.host.directories import default_root_prefix, home_directory
 from kaa.host.platform import current_subdir
 from kaa.host.virtual_packages import detect
-from kaa.index.index import Index, open_index
-from kaa.index.relations import RelatedChannels
 from kaa.models.channel import Channel
 from kaa.models.virtual_package import VirtualPackage, virtual_packages
 from kaa.net.auth import Credentials, find_netrc
-from kaa.net.client import HttpClient
 from kaa.package_cache.cache import PackageCache
 from kaa.prefix.environments import EnvironmentDirectories
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kaa.index.index import Index
+    from kaa.index.relations import RelatedChannels
+    from kaa.net.client import HttpClient
+
+# Who only reads environments loads neither the index nor the client: both are loaded when they are first needed.
 
 
 class ChannelNotPermitted(KaaError):
@@ -82,7 +88,7 @@ class Session:
         self.environ = os.environ if environ is None else environ
         self.cwd = cwd or Path.cwd()
         self.credentials = Credentials(find_netrc(self.environ))
-        self.client = HttpClient(http_settings(config), self.credentials, reporter)
+        self._client: HttpClient | None = None
         self.package_cache = PackageCache(self.package_directories, verified=config.verify_cache)
         self._detected: tuple[VirtualPackage, ...] | None = None
 
@@ -96,7 +102,17 @@ class Session:
 
     def close(self) -> None:
         """Close connections; the session cannot be used afterwards."""
-        self.client.close()
+        if self._client is not None:
+            self._client.close()
+
+    @property
+    def client(self) -> HttpClient:
+        """What requests are made with."""
+        if self._client is None:
+            made = importlib.import_module("kaa.net.client").HttpClient
+            self._client = made(http_settings(self.config), self.credentials, self.reporter)
+        assert self._client is not None
+        return self._client
 
     @property
     def package_directories(self) -> tuple[Path, ...]:
@@ -152,21 +168,25 @@ class Session:
         With `follow_channel_relations` the channels join them that they name (CEP 42).
         """
         subdirs = (subdir,) if subdir == "noarch" else (subdir, "noarch")
-        return open_index(
+        settings = importlib.import_module("kaa.config.values").index_settings(self.config)
+        index: Index = importlib.import_module("kaa.index.index").open_index(
             channels,
             subdirs,
             cache_directory=self.package_cache.index_directory(),
             client=self.client,
             reporter=self.reporter,
-            settings=index_settings(self.config),
+            settings=settings,
             related_channels=self._related_channels(),
         )
+        return index
 
     def _related_channels(self) -> RelatedChannels | None:
         config = self.config
         if not config.follow_channel_relations or config.channel_relations_max_depth == 0:
             return None
-        return RelatedChannels(self._find_related_channel, config.channel_relations_max_depth)
+        related = importlib.import_module("kaa.index.relations").RelatedChannels
+        found: RelatedChannels = related(self._find_related_channel, config.channel_relations_max_depth)
+        return found
 
     def _find_related_channel(self, base_url: str, declarer: Channel) -> Channel:
         """A channel that another one named; on the same server, so that the same credentials are for both."""

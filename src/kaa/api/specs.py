@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from kaa.api.session import Session
-from kaa.config.values import channel_config
+from kaa.config.reaching import channel_config
 from kaa.models.channel import InvalidChannel, UrlCredential, is_path, normalize_url, path_to_url, split_package_url
 from kaa.models.match_spec import ChannelText, MatchSpec
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kaa.cli.configuring import configure, environment_of
-from kaa.config.values import channel_config
+from kaa.config.reaching import channel_config
 from kaa.host.directories import home_directory
 from kaa.host.platform import current_subdir
 from kaa.index.cached_names import find_cached_names

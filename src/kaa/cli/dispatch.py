@@ -107,12 +107,37 @@ def split_leading(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def parse(command: Command, module: ModuleType, words: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command; exits as argparse does when they are wrong or the help is wanted."""
-    parser = make_parser(command, module)
+    parser = make_parser(command, module, words)
     # Options may stand between positional words, except where everything behind the first word is someone else's.
     greedy = (argparse.REMAINDER, argparse.PARSER)
     if any(action.nargs in greedy for action in parser._actions):
         return parser.parse_args(words)
     return parser.parse_intermixed_args(words)
+
+
+class WordFormatter(argparse.HelpFormatter):
+    """A formatter that asks for the width of the terminal without loading all that shutil does besides.
+
+    argparse makes one for every argument that is added.
+    """
+
+    def __init__(self, prog: str, indent_increment: int = 2, max_help_position: int = 24, width: int | None = None):
+        super().__init__(prog, indent_increment, max_help_position, width or terminal_width() - 2)
+
+
+class Formatter(WordFormatter, argparse.RawDescriptionHelpFormatter):
+    """The same, for descriptions whose lines stay as they are."""
+
+
+def terminal_width() -> int:
+    """How wide the terminal is: `$COLUMNS`, else what the terminal says, else 80."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
 
 
 class Parser(argparse.ArgumentParser):
@@ -154,6 +179,9 @@ class Parser(argparse.ArgumentParser):
 class WordParser(Parser):
     """The parser of a word of a command: it has the last say on what stands behind that word."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": WordFormatter, **options})
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
@@ -161,15 +189,18 @@ class WordParser(Parser):
         return found, unknown
 
 
-def make_parser(command: Command, module: ModuleType) -> argparse.ArgumentParser:
-    """The parser of one command."""
+def make_parser(command: Command, module: ModuleType, words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of one command; if the module says so, of no more than what the words need."""
     parser = Parser(
         prog=f"{program_name()} {command.name}",
         description=getattr(module, "HELP", command.help),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Formatter,
         allow_abbrev=False,
     )
-    module.add_arguments(parser)
+    if words and (narrow := getattr(module, "add_arguments_for", None)) is not None:
+        narrow(parser, words)
+    else:
+        module.add_arguments(parser)
     return parser
 
 

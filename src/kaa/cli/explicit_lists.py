@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 
 from kaa import __version__
 from kaa.envfiles.text_specs import MARKER, ExplicitEntry, header
 from kaa.models.record import RepoDataRecord
-from kaa.transaction.plan import dependency_order
 
 
 def created_by() -> str:
@@ -18,6 +18,8 @@ def created_by() -> str:
 def explicit_list(subdir: str, records: Sequence[RepoDataRecord], *, md5: bool, sha256: bool) -> str:
     """An explicit list of the packages, dependencies first, with the hashes that are asked for."""
     lines = []
+    # Loaded for a list alone: planning is more than showing what is there needs.
+    dependency_order = importlib.import_module("kaa.transaction.plan").dependency_order
     for record in dependency_order(records):
         if not record.url:
             lines.append(f"# no URL for: {record.fn or record.dist}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kaa.api.session import Session
-from kaa.config.values import channel_config
+from kaa.config.reaching import channel_config
 from kaa.models.artifact import WHEEL
 from kaa.models.channel import ChannelConfig
 from kaa.models.record import RepoDataRecord

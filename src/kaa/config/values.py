@@ -1,4 +1,4 @@
-"""From the whole configuration to the small value that each room below is handed."""
+"""From the whole configuration to the small value that each room below is handed; see `reaching` for two of them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,15 @@ from typing import cast
 
 from kaa.config.options import Config
 from kaa.config.pip_configuration import PipConfiguration, index_address, read_pip_configuration
+from kaa.config.reaching import channel_config
 from kaa.host.platform import current_subdir
 from kaa.index.fetch import IndexSettings
-from kaa.models.channel import Channel, ChannelConfig
+from kaa.models.channel import Channel
 from kaa.models.cutoff import parse_cutoff
 from kaa.models.match_spec import channel_matches
-from kaa.net.settings import HttpSettings
 from kaa.solver.cutoffs import Cutoffs
 from kaa.solver.request import ChannelPriority, SolveOptions, Strategy
 from kaa.transaction.plan import LinkOptions, PathConflict, SafetyChecks
-
-
-def channel_config(config: Config) -> ChannelConfig:
-    """How names become channels."""
-    default_channels = config.default_channels
-    if config.subdir.startswith("win-") and "default_channels" not in config.values:
-        default_channels = (*default_channels, Config.default_channels.default[0].rsplit("/", 1)[0] + "/msys2")
-    return ChannelConfig(
-        alias=config.channel_alias,
-        custom_channels=config.custom_channels,
-        custom_multichannels=config.custom_multichannels,
-        default_channels=default_channels,
-        migrated_aliases=config.migrated_channel_aliases,
-        home=str(config.home),
-    )
 
 
 def pip_configuration(config: Config, environ: Mapping[str, str], cwd: str) -> PipConfiguration:
@@ -48,21 +33,6 @@ def pip_configuration(config: Config, environ: Mapping[str, str], cwd: str) -> P
 def pypi_names(config: Config) -> Mapping[str, str]:
     """Names of conda packages by the names of the same projects on PyPI, as the user writes them."""
     return {project.strip().lower(): name.strip().lower() for project, name in config.pypi_names.items()}
-
-
-def http_settings(config: Config) -> HttpSettings:
-    """How to speak HTTP."""
-    return HttpSettings(
-        connect_timeout=config.remote_connect_timeout_secs,
-        read_timeout=config.remote_read_timeout_secs,
-        max_retries=config.remote_max_retries,
-        backoff_factor=config.remote_backoff_factor,
-        proxies=config.proxy_servers,
-        ssl_verify=True if config.ssl_verify == "truststore" else config.ssl_verify,
-        client_certificate=config.client_ssl_cert or None,
-        client_key=config.client_ssl_cert_key or None,
-        offline=config.offline,
-    )
 
 
 def index_settings(config: Config) -> IndexSettings:

@@ -11,7 +11,6 @@ imported here.
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
@@ -51,11 +50,13 @@ def decisions_file(home: Path) -> Path:
 def read_decisions(file: Path) -> dict[str, Decision]:
     """The decisions by the sha256 of the scripts; none where there is no file. Raises BrokenDecisions."""
     try:
-        content = json.loads(read_regular_file(file))
+        text = read_regular_file(file)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise BrokenDecisions(file, error.strerror or str(error)) from error
+    try:
+        content = importlib.import_module("json").loads(text)
     except (ValueError, RecursionError) as error:
         raise BrokenDecisions(file, f"it is not JSON ({error})") from error
     scripts = content.get("scripts") if isinstance(content, dict) else None

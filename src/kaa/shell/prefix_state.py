@@ -8,7 +8,7 @@ used is left out and becomes a warning.
 
 from __future__ import annotations
 
-import json
+import importlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -128,7 +128,9 @@ def _read_variables(prefix: str, uppercase: bool, warnings: list[str]) -> dict[s
 
 def _read_map(path: str, warnings: list[str]) -> Mapping[str, object]:
     try:
-        document = json.loads(read_regular_file(path))
+        text = read_regular_file(path)
+        # Loaded where there is something to read, which in most environments there is not.
+        document = importlib.import_module("json").loads(text)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+from collections.abc import Callable, Sequence
 
 from kaa.api.session import Session
-from kaa.cli import env_files, env_variables, exporting
 from kaa.cli.arguments import (
     add_channels,
     add_file_format,
@@ -18,8 +19,6 @@ from kaa.cli.arguments import (
     add_target,
     ignored,
 )
-from kaa.cli.changing import check_changeable, command_line
-from kaa.cli.commands.remove import remove_whole
 from kaa.cli.configuring import existing_target
 from kaa.cli.environment_lists import environment_lines, list_json
 from kaa.cli.output import print_json
@@ -31,10 +30,7 @@ FILE = "environment.yml"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
-    listing = words.add_parser("list", help="list the environments", allow_abbrev=False)
-    listing.add_argument("--size", action="store_true", help="how much room each environment takes")
-    add_output(listing)
-    listing.set_defaults(perform=list_all)
+    _add_list(words)
 
     creating = words.add_parser("create", help="make an environment from a file", allow_abbrev=False)
     creating.add_argument("-f", "--file", default=None, metavar="FILE", help=f"the file (default: {FILE})")
@@ -44,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ignored(creating, "--prune")
     _add_change(creating)
     add_frozen(creating)
-    creating.set_defaults(perform=env_files.create_from_file)
+    creating.set_defaults(perform=_loaded("kaa.cli.env_files", "create_from_file"))
 
     updating = words.add_parser("update", help="bring an environment to what a file says", allow_abbrev=False)
     updating.add_argument("-f", "--file", default=None, metavar="FILE", help=f"the file (default: {FILE})")
@@ -55,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     updating.add_argument("--prune", action="store_true", help="remove what the file does not ask for")
     _add_change(updating, dry_run=False)
     add_frozen(updating)
-    updating.set_defaults(perform=env_files.update_from_file)
+    updating.set_defaults(perform=_loaded("kaa.cli.env_files", "update_from_file"))
 
     removing = words.add_parser("remove", help="remove an environment", allow_abbrev=False)
     add_target(removing)
@@ -66,11 +62,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     removing.set_defaults(perform=remove_one)
 
     export = words.add_parser("export", help="print an environment as a file", allow_abbrev=False)
-    exporting.add_export_arguments(export)
-    export.set_defaults(perform=exporting.export)
+    importlib.import_module("kaa.cli.exporting").add_export_arguments(export)
+    export.set_defaults(perform=_loaded("kaa.cli.exporting", "export"))
 
     configuring = words.add_parser("config", help="variables of an environment", allow_abbrev=False)
-    env_variables.add_arguments(configuring)
+    importlib.import_module("kaa.cli.env_variables").add_arguments(configuring)
+
+
+def _loaded(module: str, name: str) -> Callable[[argparse.Namespace, Session], int]:
+    """The function of a module that is loaded when it is called."""
+
+    def perform(arguments: argparse.Namespace, session: Session) -> int:
+        code: int = getattr(importlib.import_module(module), name)(arguments, session)
+        return code
+
+    return perform
+
+
+def add_arguments_for(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """The arguments as far as the words can need them: programs ask often for the list, and need no other word."""
+    if next((word for word in words if not word.startswith("-")), "") == "list":
+        _add_list(parser.add_subparsers(dest="word", metavar="WORD", required=True))
+    else:
+        add_arguments(parser)
+
+
+def _add_list(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    listing = words.add_parser("list", help="list the environments", allow_abbrev=False)
+    listing.add_argument("--size", action="store_true", help="how much room each environment takes")
+    add_output(listing)
+    listing.set_defaults(perform=list_all)
 
 
 def _add_change(parser: argparse.ArgumentParser, *, dry_run: bool = True) -> None:
@@ -102,6 +123,9 @@ def list_all(arguments: argparse.Namespace, session: Session) -> int:
 
 def remove_one(arguments: argparse.Namespace, session: Session) -> int:
     """`kaa env remove`."""
+    changing = importlib.import_module("kaa.cli.changing")
     prefix = existing_target(arguments, session.config, session.environ)
-    check_changeable(session, prefix)
-    return remove_whole(session, prefix, command_line(arguments))
+    changing.check_changeable(session, prefix)
+    words = changing.command_line(arguments)
+    code: int = importlib.import_module("kaa.cli.commands.remove").remove_whole(session, prefix, words)
+    return code
