@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from kaa.api.session import Session, open_session
 from kaa.api.settling import settle
 from kaa.errors import KaaError
 from kaa.prefix.environments import read_registry
-from kaa.prefix.interruption import LOCK, aside_of, interruption, is_unsettled
+from kaa.prefix.interruption import LOCK, STAGING, aside_of, interruption, is_unsettled
 from kaa.prefix.prefix import NotAnEnvironment, Prefix, open_prefix
 from kaa.transaction.plan import EnvironmentChanged
 from kaa.transaction.setting_aside import AsideDamaged, AsideInTheWay
@@ -206,6 +207,40 @@ def test_of_two_that_replace_one_environment_the_later_one_is_told(home: Home) -
         thread.join()
     assert [type(error) for error in errors] == [EnvironmentChanged]
     assert home.packages in ({"one"}, {"two"})
+    home.check_nothing_is_stale()
+
+
+def test_whoever_waited_for_a_replaced_environment_does_not_take_the_place_of_the_new_one(home: Home) -> None:
+    """It waited for the lock of the old one, which was moved aside with that; there is another one at its path now."""
+    home.make()
+    # What makes a recovery look closely.
+    (home.prefix / STAGING).mkdir()
+    begun, waited = home.folder / "begun", home.folder / "waited"
+
+    def pause(step: str) -> None:
+        if step == "move aside":
+            begun.touch()
+            while not waited.exists():
+                time.sleep(0.01)
+        elif step == "moved aside":
+            # The other one tries again and again.
+            time.sleep(1)
+
+    def work() -> None:
+        signal.alarm(60)
+        home.replace(pause)
+
+    ended: list[int] = []
+    replacing = threading.Thread(target=lambda: ended.append(in_child(work)))
+    replacing.start()
+    while not begun.exists():
+        time.sleep(0.01)
+    with home.session() as session:
+        session.reporter = lambda event: waited.touch() if "waiting for" in str(event) else None
+        assert recover_environment(session, home.prefix).outcome == "nothing"
+    replacing.join()
+    assert ended == [0]
+    assert home.packages == {"two"}
     home.check_nothing_is_stale()
 
 

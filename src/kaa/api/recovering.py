@@ -107,12 +107,19 @@ def _locked(session: Session, prefix: Path) -> Iterator[None]:
     def tell(holder: LockHolder | None) -> None:
         session.reporter(Note(f"waiting for {prefix}, which {holder or 'another process'} is changing"))
 
-    with contextlib.ExitStack() as stack:
+    def find_places() -> list[Path]:
         # Who replaces or removes an environment keeps the lock that is moved aside with it.
-        for directory in (place_aside(prefix), prefix):
-            if (directory / "conda-meta").is_dir():
+        return [directory for directory in (place_aside(prefix), prefix) if (directory / "conda-meta").is_dir()]
+
+    while True:
+        with contextlib.ExitStack() as stack:
+            places = find_places()
+            for directory in places:
                 stack.enter_context(file_lock(directory / LOCK, waiting=tell))
-        yield
+            if set(find_places()) <= set(places):
+                yield
+                return
+        # While the lock was waited for, the environment was moved aside with it, and this one is that of the next one.
 
 
 def _is_unborn(prefix: Path) -> bool:

@@ -140,8 +140,10 @@ def question_of(config: Config, environ: Mapping[str, str], wanted: Wanted) -> s
 def packages_of(prefix: Path) -> list[str]:
     """What tells one state of an environment from another: its records, pins, variables, and what was asked for."""
     found = []
-    conda_meta = prefix / "conda-meta"
-    for path in sorted(conda_meta.iterdir() if conda_meta.is_dir() else ()):
+    paths: list[Path] = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        paths = sorted((prefix / "conda-meta").iterdir())
+    for path in paths:
         if path.suffix == ".json":
             found.append(path.name)
         elif path.name in ("history", "pinned", "state"):

@@ -58,23 +58,25 @@ def recover_relocation(
 
     Locks both environments itself: the caller holds none of them. One that is under way is waited for.
     """
-    marker = _find_marker(prefix)
-    if marker is None:
-        clear_leftovers(prefix)
-        return "nothing"
-    with _locked(marker, reporter, timeout):
-        found = _find_marker(prefix)
-        if found is None:
-            # Whoever was at work ended well, while this one waited in a directory that had to be there for that.
-            if is_bare(Path(marker.source)):
-                remove_environment(Path(marker.source))
-            return "nothing"
-        marker = found
-        if _has(Path(marker.target), marker):
-            finish(marker, reporter, registrar)
-            return "finished"
-        take_back(marker)
-        return "taken back"
+    outcome: Outcome = "nothing"
+    while outcome == "nothing" and (marker := _find_marker(prefix)) is not None:
+        source, target = Path(marker.source), Path(marker.target)
+        with _locked(marker, reporter, timeout):
+            found = _find_marker(prefix)
+            # Whoever was at work may have ended well, and another one be under way, with other locks.
+            if found is not None and found.id == marker.id:
+                if _has(target, found):
+                    finish(found, reporter, registrar)
+                    outcome = "finished"
+                else:
+                    take_back(found)
+                    outcome = "taken back"
+        # To wait for a lock takes a directory for it, and that had got its other name meanwhile.
+        if (source / "conda-meta").is_dir():
+            remove_bare(source)
+        clear_leftovers(target)
+    clear_leftovers(prefix)
+    return outcome
 
 
 def clear_leftovers(prefix: Path) -> None:
@@ -122,17 +124,23 @@ def _has(directory: Path, marker: Marker) -> bool:
 def _locked(marker: Marker, reporter: Reporter, timeout: float) -> Iterator[None]:
     """Hold the locks of both environments, in the order in which a relocation takes them."""
     source, target = Path(marker.source), Path(marker.target)
-    places = [place for place in (source, target, staging_of(target)) if _has(place, marker)]
+
+    def find_places() -> list[Path]:
+        places = [place for place in (source, target, staging_of(target)) if _has(place, marker)]
+        return [place for place in places if (place / "conda-meta").is_dir()]
 
     def tell(holder: LockHolder | None) -> None:
         reporter(Note(f"waiting for {source} and {target}: {holder or 'another process'} is at work there"))
 
-    with contextlib.ExitStack() as stack:
-        for place in places:
-            # The directory may have got its other name since: then there is nothing to wait for.
-            if (place / "conda-meta").is_dir():
+    while True:
+        with contextlib.ExitStack() as stack:
+            places = find_places()
+            for place in places:
                 stack.enter_context(file_lock(place / LOCK, timeout=timeout, waiting=tell))
-        yield
+            if set(find_places()) <= set(places):
+                yield
+                return
+        # While a lock was waited for, the directory that it was in got its other name.
 
 
 def take_back(marker: Marker, *, has_staging: bool = True) -> None:
