@@ -100,6 +100,16 @@ def test_every_command_every_flag(environments: Kaa) -> None:
         assert "--help" in suggestions(environments, name, "--"), name
 
 
+def test_tools_by_their_names(environments: Kaa) -> None:
+    assert suggestions(environments, "tool", "uninstall", "") == []
+    records = environments.root / "tools" / ".records"
+    records.mkdir(parents=True)
+    for name in ("ruff", "black", ".unfinished"):
+        (records / name).touch()
+    assert suggestions(environments, "tool", "uninstall", "") == ["black", "ruff"]
+    assert suggestions(environments, "tool", "upgrade", "ru") == ["ruff"]
+
+
 def test_external_commands(environments: Kaa, monkeypatch: pytest.MonkeyPatch) -> None:
     program = environments.home / "bin" / "kaa-frobnicate"
     program.parent.mkdir()

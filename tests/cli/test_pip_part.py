@@ -84,6 +84,36 @@ def test_prune_makes_the_pip_section_count(kaa: Kaa, wheels: Path) -> None:
     assert names == ["python"]
 
 
+def test_prune_where_pip_is_gone(kaa: Kaa, wheels: Path) -> None:
+    """What pip installed is removed by the lists that it left, whoever removed pip."""
+    environment_file(kaa, "app==1.0", "other")
+    kaa.ok("env", "create")
+    prefix = kaa.environment("demo")
+    (site_packages,) = prefix.glob("lib/python*/site-packages")
+    kaa.ok("remove", "-y", "-n", "demo", "pip")
+    (site_packages / "mine.py").write_text("x = 1\n")
+    environment_file(kaa)
+    kaa.ok("env", "update", "--prune")
+    assert from_pip(kaa) == []
+    left = {path.name for path in site_packages.iterdir()}
+    assert not {name for name in left if name.startswith(("app", "part", "other"))}
+    assert (site_packages / "mine.py").is_file()
+    kaa.ok("undo", "-y", "-n", "demo")
+    assert from_pip(kaa) == ["app-1.0", "other-1.0", "part-1.0"]
+
+
+def test_a_distribution_that_lists_nothing_stays(kaa: Kaa, wheels: Path) -> None:
+    environment_file(kaa, "other")
+    kaa.ok("env", "create")
+    (record,) = kaa.environment("demo").glob("lib/python*/site-packages/other-1.0.dist-info/RECORD")
+    kaa.ok("remove", "-y", "-n", "demo", "pip")
+    record.unlink()
+    environment_file(kaa)
+    answer = kaa("env", "update", "--prune")
+    assert (answer.code, "does not list its files" in answer.err) == (1, True)
+    assert (record.parents[1] / "other.py").is_file()
+
+
 @pytest.mark.parametrize("output", ["kaa.lock", "conda-lock.yml", "pixi.lock"])
 def test_a_lock_with_a_part_for_pip(kaa: Kaa, wheels: Path, output: str) -> None:
     """What was installed by address is known by its hash: it goes into a lock, and comes out of it."""

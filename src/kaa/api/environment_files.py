@@ -58,7 +58,13 @@ def parse_environment_file(
 
 def is_lock(session: Session, file: str) -> bool:
     """Whether a file is a lock, by its name; explicit lists have names that end so, too, and tell by their content."""
-    return is_lock_name(file) and (is_yaml(file) or not is_explicit_list(read_text(session, file)[0]))
+    if not is_lock_name(file) or is_yaml(file):
+        return is_lock_name(file)
+    try:
+        return not is_explicit_list(read_text(session, file)[0])
+    except EnvironmentFileMissing:
+        # Whoever reads it says so.
+        return True
 
 
 def read_text(session: Session, file: str) -> tuple[str, Path]:

@@ -12,6 +12,7 @@ from kaa.api.session import Session
 from kaa.envfiles.lock import LockedDistribution
 from kaa.events import Note
 from kaa.prefix.distribution_metadata import needed_names, normalize_name, origin_of
+from kaa.prefix.distribution_removal import remove_listed_files
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.python_packages import PythonDistribution, find_distributions
 
@@ -57,9 +58,21 @@ def sync_distributions(
 
 
 def remove_distributions(session: Session, prefix: Path, names: Sequence[str], folder: Path) -> None:
-    """Let pip remove distributions; recording that is for the caller."""
+    """Let pip remove distributions, or where there is none do it; recording that is for the caller."""
+    environment = Prefix(prefix)
+    if not has_pip(environment):
+        session.reporter(Note(f"removing {', '.join(names)}, which pip installed"))
+        remove_listed_files(environment, names)
+        return
     session.reporter(Note(f"pip removes {', '.join(names)}"))
     run_pip(session, prefix, ["uninstall", "--yes", *names], names, folder)
+
+
+def has_pip(environment: Prefix) -> bool:
+    """Whether pip is in an environment, as a package or as a distribution of its own."""
+    records = environment.records()
+    every = find_distributions(environment, records)
+    return any(record.name == "pip" for record in records) or any(one.normalized_name == "pip" for one in every)
 
 
 def requirement_line(one: LockedDistribution, folder: Path) -> str:

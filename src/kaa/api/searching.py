@@ -25,6 +25,49 @@ class PackagesNotOffered(KaaError):
         super().__init__(f"no channel offers {spec}; searched {', '.join(channels)}", hints=tuple(hints))
 
 
+class NoNameGiven(KaaError):
+    """What depends on a package is asked for by its name alone."""
+
+    conda_name = "CondaValueError"
+
+    def __init__(self, spec: str) -> None:
+        super().__init__(
+            f"what depends on a package is found by its name, and {spec} says more or less than a name",
+            hints=("kaa search --reverse-dependency NAME",),
+        )
+        self.spec = spec
+
+
+class NoDependents(KaaError):
+    """No package of any channel depends on one."""
+
+    conda_name = "PackagesNotFoundInChannelsError"
+
+    def __init__(self, name: str, channels: Sequence[str]) -> None:
+        self.packages = [name]
+        self.channel_urls = list(channels)
+        super().__init__(f"no package depends on {name}; searched {', '.join(channels)}")
+
+
+def search_dependents(session: Session, spec: MatchSpec) -> dict[str, list[RepoDataRecord]]:
+    """The records that name a package among their dependencies, by name, oldest first.
+
+    Raises NoNameGiven, NoDependents.
+    """
+    if spec.name is None or str(spec) != spec.name:
+        raise NoNameGiven(str(spec))
+    channels = session.channels(session.config.channels)
+    found: dict[str, list[RepoDataRecord]] = {}
+    with session.open_index(channels, session.subdir) as index:
+        for record in index.query(MatchSpec.parse("*")):
+            # The name ends where a version or a condition begins.
+            if any(MatchSpec.parse(text).name == spec.name for text in record.depends if text.startswith(spec.name)):
+                found.setdefault(record.name, []).append(record)
+    if not found:
+        raise NoDependents(spec.name, [channel.base_url for channel in channels])
+    return found
+
+
 def search_packages(session: Session, spec: str | MatchSpec) -> dict[str, list[RepoDataRecord]]:
     """The records that match a spec, by name, oldest first; the name may be a pattern (`*`).
 

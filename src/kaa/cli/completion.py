@@ -149,6 +149,8 @@ class Line:
             yield from self._environments()
             if metavar == "ENV":
                 yield Suggestion("", DIRECTORIES)
+        elif action.dest == "names" and self.command_word == "tool":
+            yield from map(Suggestion, self._sources().tools())
         elif metavar == "DIR":
             yield Suggestion("", DIRECTORIES)
         elif metavar in ("FILE", "PATH", "LOCK"):

@@ -6,6 +6,7 @@ Nothing is fetched, nothing is written, and what cannot be read has no names.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -84,6 +85,16 @@ class Sources:
         named = (*config.channels, *config.custom_channels, *config.custom_multichannels)
         # An address may hold a password, and is not what anybody types.
         return sorted({name for name in named if "://" not in name})
+
+    def tools(self) -> list[str]:
+        """The tools that are installed, by the names of their records: none is read."""
+        try:
+            # Brings much along that the other names do not need.
+            tools = importlib.import_module("kaa.api.tools")
+            entries = os.listdir(tools.tools_directory(self.config.root_prefix) / tools.RECORDS)  # noqa: PTH208
+        except OSError:
+            return []
+        return sorted(entry for entry in entries if not entry.startswith("."))
 
     def programs(self) -> list[str]:
         """The programs of the environment."""

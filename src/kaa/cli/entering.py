@@ -20,7 +20,7 @@ from kaa.prefix.interruption import interruption
 from kaa.prefix.script_decisions import Policy, ScriptGate, decisions_file, read_decisions
 from kaa.shell.activation import ActivationSettings, Installation
 from kaa.shell.dialects.dialect import Dialect
-from kaa.shell.location import find_environment, get_environment, is_environment
+from kaa.shell.location import BaseIsEmpty, find_environment, get_environment, is_environment
 from kaa.shell.script import Shell
 
 PROGRAMS = ("kaa", "conda")
@@ -73,6 +73,13 @@ class Entering:
         prefix = get_environment(path, cwd=current_directory(self.environ), home=str(home_directory(self.environ)))
         tell_interruption(prefix)
         return prefix
+
+    def base(self) -> str:
+        """The prefix of base, which is meant where no other environment is named or active; raises BaseIsEmpty."""
+        root = self.installation.root_prefix
+        if not is_environment(root) and not interruption(root):
+            raise BaseIsEmpty(root)
+        return self.at(root)
 
     def default(self) -> str | None:
         """The prefix of the environment that a new shell starts in, if there is to be one."""

@@ -6,13 +6,17 @@ import importlib
 from collections.abc import Sequence
 
 from kaa import __version__
+from kaa.cli.called import program_name
+from kaa.cli.main import CONDA_VERSION
 from kaa.envfiles.text_specs import MARKER, ExplicitEntry, header
 from kaa.models.record import RepoDataRecord
 
 
-def created_by() -> str:
-    """Who wrote a file."""
-    return f"kaa {__version__}"
+def list_header(subdir: str) -> str:
+    """The comment lines at the top of a list, with the name by which kaa was called."""
+    program = program_name()
+    version = CONDA_VERSION if program == "conda" else __version__
+    return header(subdir, f"{program} {version}", program)
 
 
 def explicit_list(subdir: str, records: Sequence[RepoDataRecord], *, md5: bool, sha256: bool) -> str:
@@ -28,4 +32,4 @@ def explicit_list(subdir: str, records: Sequence[RepoDataRecord], *, md5: bool, 
             lines.append(f"{record.url}#{record.sha256}")
         else:
             lines.append(str(ExplicitEntry(record.url, md5=record.md5 if md5 else None)))
-    return header(subdir, created_by()) + "\n".join([MARKER, *lines])
+    return list_header(subdir) + "\n".join([MARKER, *lines])

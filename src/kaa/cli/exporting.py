@@ -16,13 +16,12 @@ from kaa.api.listing import EnvironmentContent, read_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import add_channels, add_network, add_output, add_target, flag
 from kaa.cli.configuring import ArgumentsMissing, existing_target
-from kaa.cli.explicit_lists import created_by, explicit_list
+from kaa.cli.explicit_lists import explicit_list, list_header
 from kaa.cli.output import print_json, to_json
 from kaa.config.sources import expand_text
 from kaa.envfiles.environment_yaml import environment_document, environment_text
 from kaa.envfiles.lock import is_lock_name
 from kaa.envfiles.spec import EnvironmentSpec
-from kaa.envfiles.text_specs import header
 from kaa.host.files import write_atomic
 
 YAML, JSON, EXPLICIT, REQUIREMENTS = "environment-yaml", "environment-json", "explicit", "requirements"
@@ -119,5 +118,5 @@ def explicit_text(arguments: argparse.Namespace, session: Session, content: Envi
 def spec_text(session: Session, spec: EnvironmentSpec, form: str) -> str:
     """What an environment file, in one of its forms, or a list of specs says."""
     if form == REQUIREMENTS:
-        return header(session.subdir, created_by()) + "".join(f"{wanted}\n" for wanted in spec.specs)
+        return list_header(session.subdir) + "".join(f"{wanted}\n" for wanted in spec.specs)
     return to_json(environment_document(spec)) + "\n" if form == JSON else environment_text(spec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from kaa.api.session import Session
 from kaa.cli.configuring import configure
 from kaa.cli.progress import reporting
 from kaa.cli.prompt import consent_to_scripts
+from kaa.errors import KaaError
 
 
 def run_with_session(run: Callable[[argparse.Namespace, Session], int], arguments: argparse.Namespace) -> int:
@@ -21,4 +23,11 @@ def run_with_session(run: Callable[[argparse.Namespace, Session], int], argument
     arguments.json = config.json
     with reporting(config) as reporter, Session(config, reporter, environ=environ, cwd=Path.cwd()) as session:
         session.consent = lambda count: consent_to_scripts(config, count)
-        return run(arguments, session)
+        try:
+            return run(arguments, session)
+        except KaaError as error:
+            base = str(config.root_prefix)
+            if getattr(error, "location", None) != base or Path(base, "conda-meta").exists():
+                raise
+            named = bool(getattr(arguments, "name", None) or getattr(arguments, "prefix", None))
+            raise importlib.import_module("kaa.shell.location").BaseIsEmpty(base, named=named) from None

@@ -99,7 +99,7 @@ def error_json(error: KaaError, words: Sequence[str] = ()) -> dict[str, object]:
     if commands:
         repairs = [_plain(repair) for repair in getattr(error, "repairs", ())]
         document["repairs"] = [
-            {**repair, "command": command} for repair, command in zip(repairs, commands, strict=True)
+            {**repair, "command": as_called(command)} for repair, command in zip(repairs, commands, strict=True)
         ]
     # The keys come from many classes; sorted they stand where a reader looks for them.
     return dict(sorted(document.items()))

@@ -41,7 +41,6 @@ INERT: Mapping[str, tuple[Kind[object], object, tuple[str, ...]]] = {
     "force_reinstall": (Anything(), False, ()),
     "force_remove": (Anything(), False, ()),
     "ignore_pinned": (Anything(), False, ()),
-    "list_fields": (Anything(), ["name", "version", "build", "channel_name"], ()),
     "no_lock": (Anything(), False, ()),
     "no_plugins": (Anything(), False, ()),
     "non_admin_enabled": (Anything(), True, ()),

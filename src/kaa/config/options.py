@@ -392,6 +392,12 @@ class Config:
         group="Answers and output",
         aliases=("verbose",),
     )
+    list_fields = Option(
+        Texts(),
+        ("name", "version", "build", "channel_name"),
+        "The columns of `kaa list`, unless --fields names others.",
+        group="Answers and output",
+    )
     show_channel_urls = Option(
         MaybeBoolean(),
         None,

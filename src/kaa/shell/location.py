@@ -48,6 +48,22 @@ class EnvironmentLocationNotFound(KaaError):
         self.location = location
 
 
+class BaseIsEmpty(EnvironmentLocationNotFound):
+    """The base environment is meant, because it was named or because no other was, and holds nothing yet."""
+
+    def __init__(self, location: str, *, named: bool = False) -> None:
+        KaaError.__init__(
+            self,
+            f"{'' if named else 'No environment is active or named, and '}base is no environment yet: {location}",
+            hints=(
+                "say which one is meant: -n NAME (kaa env list shows the names)",
+                "make one: kaa create --name NAME PACKAGES",
+                f"put something into base: kaa create --prefix {location} PACKAGES",
+            ),
+        )
+        self.location = location
+
+
 class EnvironmentUnsettled(KaaError):
     """There is no environment for the moment: a change was interrupted, or is under way."""
 
@@ -67,6 +83,8 @@ def is_environment(prefix: str) -> bool:
 def find_environment(word: str, *, root_prefix: str, directories: Sequence[str], cwd: str, home: str) -> str:
     """The absolute path of the environment that the word means; links in it stay as they are written."""
     if word in ("base", "root"):
+        if not is_environment(root_prefix) and not is_unsettled(root_prefix):
+            raise BaseIsEmpty(root_prefix, named=True)
         return get_environment(root_prefix, cwd=cwd, home=home)
     if "/" in word or os.sep in word or word in (".", "..", "~"):
         return get_environment(word, cwd=cwd, home=home)

@@ -16,6 +16,7 @@ from kaa.cli.commands.init import plan_for, users_shell
 from kaa.cli.configuring import ArgumentsMissing, configure, existing_target, root_prefix_of
 from kaa.cli.entering import Entering
 from kaa.cli.output import print_json, table
+from kaa.cli.program import as_called
 from kaa.cli.progress import clean, reporting
 from kaa.cli.prompt import Declined, confirm
 from kaa.config.options import Config
@@ -141,7 +142,7 @@ class Visit:
             again = choose_checks([check.name for check in checks], of_environment=closely)
             found = list(examine(patient, again))
         elif mendable and not arguments.fix and not self.as_json:
-            print(f"\n`kaa doctor --fix` can put right {len(mendable)} of these.")
+            print(as_called(f"\n`kaa doctor --fix` can put right {len(mendable)} of these."))
         if self.as_json:
             print_json(self._document(found))
         bad = {"error", "warning"} if arguments.strict else {"error"}
@@ -153,9 +154,9 @@ class Visit:
         shown = [one for one in diagnosis.findings if self.everything or one.status != "ok"]
         print(f"{MARKS[diagnosis.status]:<8} {diagnosis.check}")
         for finding in shown:
-            print(f"         {clean(finding.what)}")
+            print(f"         {clean(as_called(finding.what))}")
             if finding.advice:
-                print(f"           try: {clean(finding.advice)}")
+                print(f"           try: {clean(as_called(finding.advice))}")
         sys.stdout.flush()
 
     def _mend(self, mendable: Sequence[tuple[str, Finding]]) -> bool:
@@ -181,7 +182,7 @@ class Visit:
 
     def _say(self, text: str) -> None:
         if not self.as_json:
-            print(clean(text), flush=True)
+            print(clean(as_called(text)), flush=True)
 
     def _document(self, found: Sequence[Diagnosis]) -> dict[str, object]:
         return {
@@ -194,9 +195,9 @@ class Visit:
                     "findings": [
                         {
                             "status": finding.status,
-                            "what": finding.what,
-                            "advice": finding.advice,
-                            "fix": finding.fix.what if finding.fix is not None else None,
+                            "what": as_called(finding.what),
+                            "advice": as_called(finding.advice),
+                            "fix": as_called(finding.fix.what) if finding.fix is not None else None,
                         }
                         for finding in one.findings
                     ],

@@ -10,12 +10,11 @@ from kaa.api.listing import EnvironmentContent, read_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import add_output, add_target, flag, ignored
 from kaa.cli.configuring import ArgumentsMissing, existing_target
-from kaa.cli.explicit_lists import created_by, explicit_list
+from kaa.cli.explicit_lists import explicit_list, list_header
 from kaa.cli.listing import PYPI_BUILD, USUAL_FIELDS, Row, parse_fields, row_json, table_lines
 from kaa.cli.output import print_json
 from kaa.cli.records import channel_names
 from kaa.cli.revisions import revisions_json, revisions_text
-from kaa.envfiles.text_specs import header
 from kaa.errors import KaaError
 
 HELP = "Show the packages of an environment."
@@ -86,7 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, session: Session) -> int:
     if (arguments.md5 or arguments.sha256) and not arguments.explicit:
         raise ArgumentsMissing("--md5 and --sha256 belong to --explicit", hints=("add --explicit",))
-    fields = parse_fields(arguments.fields) if arguments.fields is not None else USUAL_FIELDS
+    told = arguments.fields if arguments.fields is not None else ",".join(session.config.list_fields)
+    fields = parse_fields(told) if told else USUAL_FIELDS
     fields += ("size",) if arguments.size and "size" not in fields else ()
     prefix = existing_target(arguments, session.config, session.environ)
     content = read_environment(session, prefix)
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     elif session.config.json:
         print_json([row_json(row, names, size=arguments.size) for row in rows])
     elif arguments.export:
-        print(header(session.subdir, created_by()), end="")
+        print(list_header(session.subdir), end="")
         for row in rows:
             build = row.record.build if row.record is not None else PYPI_BUILD
             print(f"{row.name}={row.version}={build}")

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -120,10 +120,15 @@ def run(arguments: argparse.Namespace) -> int:
         for option, given in (("--channel", arguments.channels), ("--refresh", arguments.refresh)):
             if given:
                 raise NoTemporaryEnvironment(option)
-        prefix = target(arguments, entering) or entering.at(active_prefix(environ) or entering.installation.root_prefix)
+        prefix = target(arguments, entering) or _active_or_base(entering, environ)
     if script is not None:
         command = script.command(command, prefix, environ)
     become(entering, environ, prefix, command, cwd=arguments.cwd)
+
+
+def _active_or_base(entering: Entering, environ: Mapping[str, str]) -> str:
+    active = active_prefix(environ)
+    return entering.at(active) if active else entering.base()
 
 
 def target(arguments: argparse.Namespace, entering: Entering) -> str | None:

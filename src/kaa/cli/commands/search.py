@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from kaa.api.listing import list_environments, read_environment
-from kaa.api.searching import PackagesNotOffered, search_packages
+from kaa.api.searching import PackagesNotOffered, search_dependents, search_packages
 from kaa.api.session import Session
 from kaa.cli.arguments import add_channels, add_network, add_output, ignored
 from kaa.cli.output import print_json, size_text, table
@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--info", action="store_true", help="show all facts of every package found")
     parser.add_argument("--envs", action="store_true", help="search the environments of this machine instead")
     parser.add_argument("--skip-flexible-search", action="store_true", help="do not try '*name*' when nothing is found")
-    for name in ("--canonical", "--names-only", "--reverse-dependency", "--spec"):
+    parser.add_argument("--reverse-dependency", action="store_true", help="show what depends on the package instead")
+    for name in ("--canonical", "--names-only", "--spec"):
         ignored(parser, name)
     ignored(parser, "-o", "--outdated")
     ignored(parser, "-f", "--full-name")
@@ -35,7 +36,10 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     spec = MatchSpec.parse(arguments.spec)
     if arguments.envs:
         return search_environments(session, spec)
-    found = find(session, spec, flexible=not arguments.skip_flexible_search)
+    if arguments.reverse_dependency:
+        found: Mapping[str, Sequence[RepoDataRecord]] = search_dependents(session, spec)
+    else:
+        found = find(session, spec, flexible=not arguments.skip_flexible_search)
     names = channel_names(session)
     if session.config.json:
         print_json({name: [full_json(record) for record in records] for name, records in found.items()})
