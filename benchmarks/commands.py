@@ -30,7 +30,7 @@ RATTLER = {
     "list --json": (
         "import glob, json, sys; from rattler import PrefixRecord; "
         "found = [PrefixRecord.from_path(path) for path in glob.glob(sys.argv[1] + '/conda-meta/*.json')]; "
-        "print(json.dumps([[r.name.normalized, str(r.version), r.build] for r in found]))"
+        "print(json.dumps([[r.name.normalized, str(r.version), str(r.build)] for r in found]))"
     ),
     "shell.posix activate": (
         "import sys; from pathlib import Path; from rattler.shell import ActivationVariables, Shell, activate; "

@@ -18,7 +18,8 @@ from tests.shell.houses import make_environment
 
 NEVER = {
     *("asyncio", "bz2", "concurrent.futures", "dataclasses", "difflib", "email", "http.client", "inspect", "logging"),
-    *("lzma", "multiprocessing", "random", "shutil", "socket", "ssl", "subprocess", "textwrap", "unittest", "zipfile"),
+    *("lzma", "multiprocessing", "random", "shutil", "socket", "ssl", "subprocess", "tempfile", "textwrap"),
+    *("unittest", "zipfile"),
     *("packaging", "rich", "ruamel", "truststore", "urllib3", "yaml", "zstandard", "starlette", "filelock"),
 }
 """None of these commands needs them."""
@@ -103,10 +104,12 @@ def test_what_entering_an_environment_loads(root: Path, command: str) -> None:
 @pytest.mark.parametrize("command", PROBES)
 def test_what_a_look_at_environments_loads(root: Path, command: str) -> None:
     found = loaded(root, command.split())
-    allowed = {"tempfile", "random", "shutil", "bz2", "lzma"} if command.startswith("info") else set[str]()
     # msgspec itself loads textwrap.
-    assert found & NEVER - allowed - {"textwrap"} == set()
+    assert found & NEVER - {"textwrap"} == set()
     assert {name for name in found if name.startswith(ROOMS)} == set()
+    if not command.startswith("info"):
+        assert {name for name in found if name.startswith(("kaa.package_cache", "kaa.host.hashing"))} == set()
+        assert "_hashlib" not in found
     assert "kaa.cli.main" in found
 
 

@@ -41,10 +41,11 @@ from kaa.prefix.distribution_files import read_distributions
 from kaa.prefix.generations import GENERATIONS, read_generation
 from kaa.prefix.history import parse_history
 from kaa.prefix.interruption import RELOCATION
+from kaa.prefix.pins import read_pinned
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.prefix import read_record as read_prefix_record
 from kaa.prefix.prefix_record_file import encode_record
-from kaa.prefix.state import find_frozen_marker, read_pinned, read_variables
+from kaa.prefix.state import find_frozen_marker, read_variables
 from kaa.shell.prefix_state import read_prefix_state
 from kaa.transaction.relocation_marker import read_marker
 from kaa.transaction.undoing import parse_journal

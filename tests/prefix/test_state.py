@@ -6,15 +6,14 @@ from pathlib import Path
 import pytest
 
 from kaa.models.match_spec import InvalidMatchSpec
+from kaa.prefix.pins import InvalidPin, read_pinned
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.state import (
     BrokenState,
     EnvironmentFrozen,
-    InvalidPin,
     check_not_frozen,
     find_frozen_marker,
     is_frozen,
-    read_pinned,
     read_pinned_lines,
     read_variables,
     state_content,

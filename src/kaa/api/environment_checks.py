@@ -19,9 +19,10 @@ from kaa.prefix.environments import read_registry, register, registry_file, unre
 from kaa.prefix.former_place import find_former_place
 from kaa.prefix.generations import generation_numbers, read_generation
 from kaa.prefix.interruption import interruption, is_relocating, is_set_aside, is_unsettled
+from kaa.prefix.pins import read_pinned
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.record_files import read_record_files
-from kaa.prefix.state import is_frozen, read_pinned
+from kaa.prefix.state import is_frozen
 from kaa.prefix.verification import Verification
 
 

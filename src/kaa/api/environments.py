@@ -29,8 +29,8 @@ from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.history import requested_specs
+from kaa.prefix.pins import read_pinned
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix, open_prefix
-from kaa.prefix.state import read_pinned
 from kaa.solver.candidates import CandidateSource, RecordSource
 from kaa.solver.failures import PackagesNotFound, Unsolvable
 from kaa.solver.request import SolveRequest

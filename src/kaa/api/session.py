@@ -22,20 +22,19 @@ from kaa.errors import KaaError
 from kaa.events import Reporter, silent
 from kaa.host.directories import default_root_prefix, home_directory
 from kaa.host.platform import current_subdir
-from kaa.host.virtual_packages import detect
 from kaa.models.channel import Channel
-from kaa.models.virtual_package import VirtualPackage, virtual_packages
 from kaa.net.auth import Credentials, find_netrc
-from kaa.package_cache.cache import PackageCache
 from kaa.prefix.environments import EnvironmentDirectories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kaa.index.index import Index
     from kaa.index.relations import RelatedChannels
+    from kaa.models.virtual_package import VirtualPackage
     from kaa.net.client import HttpClient
+    from kaa.package_cache.cache import PackageCache
 
-# Who only reads environments loads neither the index nor the client: both are loaded when they are first needed.
+# Who only reads environments needs neither index nor client nor package cache: all are loaded when they are needed.
 
 
 class ChannelNotPermitted(KaaError):
@@ -89,7 +88,7 @@ class Session:
         self.cwd = cwd or Path.cwd()
         self.credentials = Credentials(find_netrc(self.environ))
         self._client: HttpClient | None = None
-        self.package_cache = PackageCache(self.package_directories, verified=config.verify_cache)
+        self._package_cache: PackageCache | None = None
         self._detected: tuple[VirtualPackage, ...] | None = None
 
     def __enter__(self) -> Session:
@@ -113,6 +112,15 @@ class Session:
             self._client = made(http_settings(self.config), self.credentials, self.reporter)
         assert self._client is not None
         return self._client
+
+    @property
+    def package_cache(self) -> PackageCache:
+        """The package cache."""
+        if self._package_cache is None:
+            made = importlib.import_module("kaa.package_cache.cache").PackageCache
+            self._package_cache = made(self.package_directories, verified=self.config.verify_cache)
+        assert self._package_cache is not None
+        return self._package_cache
 
     @property
     def package_directories(self) -> tuple[Path, ...]:
@@ -204,7 +212,7 @@ class Session:
         count more than files.
         """
         if self._detected is None:
-            self._detected = detect()
+            self._detected = importlib.import_module("kaa.host.virtual_packages").detect()
         option = "override_virtual_packages"
         overrides = self.config.override_virtual_packages
         settings = self.config.provenance.get(option, ())
@@ -214,9 +222,10 @@ class Session:
             if setting.source.kind == COMMAND_LINE and isinstance(setting.value, Mapping)
             for name in setting.value
         }
-        return virtual_packages(
+        effective: tuple[VirtualPackage, ...] = importlib.import_module("kaa.models.virtual_package").virtual_packages(
             self._detected, subdir, self.environ, overrides, given=given, host_subdir=current_subdir()
         )
+        return effective
 
     @property
     def home(self) -> Path:

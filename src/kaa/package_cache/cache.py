@@ -13,7 +13,7 @@ Two packages are the same when their hashes are: channels do ship different byte
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import importlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -203,7 +203,7 @@ class PackageCache:
             if (counts and is_writable(beside)) or not places:
                 self._bytecode[directory] = beside, None
             else:
-                origin = hashlib.sha256(str(directory).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+                origin = _sha256(str(directory).encode("utf-8", "surrogateescape"))[:8]
                 self._bytecode[directory] = places[0] / BYTECODE / origin, beside if counts else None
         return self._bytecode[directory]
 
@@ -250,7 +250,7 @@ def names_of(record: RepoDataRecord) -> tuple[str, str]:
     # From outside, and about to become a path.
     if not _SAFE_NAME.fullmatch(dist):
         raise UnsafeName(dist)
-    known = record.sha256 or record.md5 or hashlib.sha256(record.url.encode()).hexdigest()
+    known = record.sha256 or record.md5 or _sha256(record.url.encode())
     if not re.fullmatch(r"[0-9A-Fa-f]{8,}", known):
         raise UnsafeName(f"{dist} with the hash {known}")
     return dist, f"{dist}-{known[:8].lower()}"
@@ -307,3 +307,9 @@ def _may_be(path: Path, record: RepoDataRecord) -> bool:
     except OSError:
         return False
     return record.size is None or record.size == size
+
+
+def _sha256(data: bytes) -> str:
+    # Loaded where it is needed: it brings OpenSSL along.
+    digest: str = importlib.import_module("hashlib").sha256(data).hexdigest()
+    return digest

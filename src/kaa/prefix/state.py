@@ -1,4 +1,4 @@
-"""Small files of conda-meta beside the records: variables (`state`), pins (`pinned`), `frozen` (CEP 22, 32)."""
+"""Small files of conda-meta beside the records: variables (`state`), the lines of `pinned`, `frozen` (CEP 22, 32)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import msgspec
 
 from kaa.errors import KaaError
 from kaa.host.files import read_regular_file
-from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
 from kaa.models.pattern import Pattern
 from kaa.prefix.prefix import Prefix
 
@@ -19,17 +18,6 @@ UNSET = "***unset***"
 """The value that stands for "this variable is to be unset"."""
 
 _CONTROL = Pattern(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-class InvalidPin(InvalidMatchSpec):
-    """A line of `conda-meta/pinned` is no match spec."""
-
-    noun = "pin"
-
-    def __init__(self, path: Path, error: InvalidMatchSpec) -> None:
-        self.path = str(path)
-        hints = (f"correct that line in {path}", "leave pins aside once, with --no-pin")
-        super().__init__(error.text, error.position, error.reason, hints=hints)
 
 
 class BrokenState(KaaError):
@@ -100,17 +88,6 @@ def _read_state(prefix: Prefix) -> dict[str, object]:
     if not isinstance(content, dict):
         raise BrokenState(path, "it holds no JSON object")
     return content
-
-
-def read_pinned(prefix: Prefix) -> tuple[MatchSpec, ...]:
-    """The match specs in `conda-meta/pinned`, in its order; raises InvalidPin for a line that is none."""
-    pins = []
-    for line in read_pinned_lines(prefix):
-        try:
-            pins.append(MatchSpec.parse(line))
-        except InvalidMatchSpec as error:
-            raise InvalidPin(prefix.conda_meta / "pinned", error) from error
-    return tuple(pins)
 
 
 def read_pinned_lines(prefix: Prefix) -> tuple[str, ...]:

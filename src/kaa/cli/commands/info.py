@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def info_json(session: Session, installation: Installation, *, sizes: bool = Fal
         "sys.executable": sys.executable,
         "site_dirs": [],
         "netrc_file": netrc_file(environ),
-        "tmp_dir": tempfile.gettempdir(),
+        "tmp_dir": temporary_directory(environ),
         "notices_cache_dir": str(session.home / ".cache" / "kaa" / "notices"),
         "env_vars": shown_variables(environ),
     }
@@ -182,6 +182,16 @@ def netrc_file(environ: Mapping[str, str]) -> str | None:
     """The file with the user's passwords for hosts, if there is one."""
     found = find_netrc(environ)
     return str(found) if found else None
+
+
+def temporary_directory(environ: Mapping[str, str]) -> str:
+    """Where temporary files go; the first writable directory that Python's tempfile would try, without loading that."""
+    if sys.platform != "win32":
+        for path in (*(environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")), "/tmp"):
+            if path and os.access(path, os.W_OK | os.X_OK):
+                return os.path.abspath(path)  # noqa: PTH100
+    found: str = importlib.import_module("tempfile").gettempdir()
+    return found
 
 
 def shell_level(environ: Mapping[str, str]) -> int:
