@@ -315,7 +315,9 @@ def _plan(
     request = _on_platform(session, replace(request, no_deps=options.no_deps, only_deps=options.only_deps), subdir)
     _check_disallowed(session, asked)
     channels = _channels_for(session, request)
-    cutoffs = cutoffs_of(session.config, channels, time.time_ns() // 1_000_000, str(session.cwd))
+    cutoffs = cutoffs_of(
+        session.config, channels, time.time_ns() // 1_000_000, str(session.cwd), session.channel_config
+    )
     request = replace(
         request,
         options=replace(request.options, cutoffs=cutoffs),
@@ -323,6 +325,7 @@ def _plan(
     )
     # Closing the index keeps what it computed for the next run.
     with session.open_index(channels, subdir) as index:
+        index.admit((*request.install, *request.update, *request.history, *request.pins))
         try:
             solution = options.solver(request, index, clock=time.monotonic, repair_seconds=REPAIR_SECONDS)
         except (PackagesNotFound, Unsolvable) as error:

@@ -16,7 +16,7 @@ class PackagesOnHand:
 
     def has_channel(self, channel: str) -> bool:
         """Whether all packages of a channel are on this machine: those in a folder are."""
-        return channel.startswith("file:")
+        return channel.startswith(("file:", "pypi+file:"))
 
     def may_have(self, dist: str) -> bool:
         """Whether a package of this dist string is here, perhaps with other content."""

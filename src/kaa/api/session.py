@@ -22,17 +22,20 @@ from kaa.errors import KaaError
 from kaa.events import Reporter, silent
 from kaa.host.directories import default_root_prefix, home_directory
 from kaa.host.platform import current_subdir
-from kaa.models.channel import Channel
+from kaa.models.channel import Channel, ChannelConfig, PypiIndexes, UrlCredential
 from kaa.net.auth import Credentials, find_netrc
 from kaa.prefix.environments import EnvironmentDirectories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kaa.config.pip_configuration import PipConfiguration
     from kaa.index.index import Index
+    from kaa.index.pypi_source import PypiSettings
     from kaa.index.relations import RelatedChannels
     from kaa.models.virtual_package import VirtualPackage
     from kaa.net.client import HttpClient
     from kaa.package_cache.cache import PackageCache
+    from kaa.solver.candidates import CandidateGroup
 
 # Who only reads environments needs neither index nor client nor package cache: all are loaded when they are needed.
 
@@ -88,6 +91,7 @@ class Session:
         self.cwd = cwd or Path.cwd()
         self.credentials = Credentials(find_netrc(self.environ))
         self._client: HttpClient | None = None
+        self._pip: PipConfiguration | None = None
         self._package_cache: PackageCache | None = None
         self._detected: tuple[VirtualPackage, ...] | None = None
 
@@ -109,7 +113,10 @@ class Session:
         """What requests are made with."""
         if self._client is None:
             made = importlib.import_module("kaa.net.client").HttpClient
-            self._client = made(http_settings(self.config), self.credentials, self.reporter)
+            settings = http_settings(self.config)
+            if self._pip is not None:
+                settings = self._pip.http_settings(settings)
+            self._client = made(settings, self.credentials, self.reporter)
         assert self._client is not None
         return self._client
 
@@ -121,6 +128,24 @@ class Session:
             self._package_cache = made(self.package_directories, verified=self.config.verify_cache)
         assert self._package_cache is not None
         return self._package_cache
+
+    @property
+    def pip_configuration(self) -> PipConfiguration:
+        """What the channel `pypi` stands for, and how to reach it; raises UnreadablePipConfiguration."""
+        if self._pip is None:
+            values = importlib.import_module("kaa.config.values")
+            self._pip = values.pip_configuration(self.config, self.environ, str(self.cwd))
+        assert self._pip is not None
+        return self._pip
+
+    @property
+    def channel_config(self) -> ChannelConfig:
+        """How names become channels."""
+        return channel_config(self.config, self._find_pypi)
+
+    def _find_pypi(self) -> PypiIndexes:
+        found = self.pip_configuration
+        return PypiIndexes(found.indexes, found.main)
 
     @property
     def package_directories(self) -> tuple[Path, ...]:
@@ -146,20 +171,29 @@ class Session:
         Credentials in their addresses are remembered for the client and nowhere else. Raises NoChannels,
         ChannelNotPermitted, InvalidChannel.
         """
-        resolver = channel_config(self.config)
+        resolver = self.channel_config
         found: dict[str, Channel] = {}
         for text in self.config.channels if texts is None else texts:
             for channel in resolver.resolve(text, str(self.cwd)):
                 self._check_permitted(channel)
                 if (credential := channel.credential) is not None:
-                    self.credentials.add(channel.base_url, credential, token_root=credential.token_root)
+                    self._remember(channel, credential)
                 found.setdefault(channel.base_url, channel)
         if not found:
             raise NoChannels
         return tuple(found.values())
 
+    def _remember(self, channel: Channel, credential: UrlCredential) -> None:
+        self.credentials.add(channel.index_url, credential, token_root=credential.token_root)
+        if channel.is_pypi and credential.user is not None and credential.token is None:
+            # As with pip and uv: files often lie beside the pages of an index.
+            scheme, _, rest = channel.index_url.partition("://")
+            root = f"{scheme}://{rest.partition('/')[0]}"
+            if self.credentials.find(root) is None:
+                self.credentials.add(root, credential)
+
     def _check_permitted(self, channel: Channel) -> None:
-        resolver = channel_config(self.config)
+        resolver = self.channel_config
 
         def named(texts: Sequence[str]) -> set[str]:
             return {other.base_url for text in texts for other in resolver.resolve(text, str(self.cwd))}
@@ -185,8 +219,23 @@ class Session:
             reporter=self.reporter,
             settings=settings,
             related_channels=self._related_channels(),
+            pypi=lambda: self._pypi_settings(subdir),
         )
         return index
+
+    def _pypi_settings(self, subdir: str) -> PypiSettings:
+        values = importlib.import_module("kaa.config.values")
+
+        def pythons(channel: str, rank: int) -> Sequence[CandidateGroup]:
+            known = importlib.import_module("kaa.pypi.interpreters.known")
+            candidates = importlib.import_module("kaa.pypi.interpreters.candidates")
+            found = known.find_interpreters(self.environ, self.package_cache.index_directory())
+            groups: Sequence[CandidateGroup] = candidates.interpreter_groups(found, channel, rank, subdir)
+            return groups
+
+        settings = importlib.import_module("kaa.index.pypi_source").PypiSettings
+        made: PypiSettings = settings(self.virtual_packages(subdir), values.pypi_names(self.config), pythons)
+        return made
 
     def _related_channels(self) -> RelatedChannels | None:
         config = self.config
@@ -198,7 +247,7 @@ class Session:
 
     def _find_related_channel(self, base_url: str, declarer: Channel) -> Channel:
         """A channel that another one named; on the same server, so that the same credentials are for both."""
-        named = channel_config(self.config).resolve(base_url, str(self.cwd))
+        named = self.channel_config.resolve(base_url, str(self.cwd))
         channel = Channel(base_url, named[0].name, declarer.credential)
         self._check_permitted(channel)
         if (credential := channel.credential) is not None and self.credentials.find(base_url) is None:

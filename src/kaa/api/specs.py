@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from kaa.api.session import Session
-from kaa.config.reaching import channel_config
 from kaa.models.channel import InvalidChannel, UrlCredential, is_path, normalize_url, path_to_url, split_package_url
 from kaa.models.match_spec import ChannelText, MatchSpec
 
@@ -34,7 +33,7 @@ def resolve_spec(session: Session, spec: MatchSpec) -> MatchSpec:
     text = spec.channel
     if text is None or isinstance(text, ChannelText) or _is_pattern(text):
         return spec
-    channels = channel_config(session.config).resolve(text, str(session.cwd))
+    channels = session.channel_config.resolve(text, str(session.cwd))
     if spec.credentials.channel is not None:
         _remember(session, channels[0].base_url, spec.credentials.channel)
     if is_path(text):

@@ -5,13 +5,15 @@ Those that belong to work on environments are in `kaa.config.values`, which load
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kaa.config.options import Config
-from kaa.models.channel import ChannelConfig
+from kaa.models.channel import ChannelConfig, PypiIndexes
 from kaa.net.settings import HttpSettings
 
 
-def channel_config(config: Config) -> ChannelConfig:
-    """How names become channels."""
+def channel_config(config: Config, find_pypi: Callable[[], PypiIndexes] = PypiIndexes) -> ChannelConfig:
+    """How names become channels; `find_pypi` tells what `pypi` stands for, when somebody asks."""
     default_channels = config.default_channels
     if config.subdir.startswith("win-") and "default_channels" not in config.values:
         default_channels = (*default_channels, Config.default_channels.default[0].rsplit("/", 1)[0] + "/msys2")
@@ -22,6 +24,7 @@ def channel_config(config: Config) -> ChannelConfig:
         default_channels=default_channels,
         migrated_aliases=config.migrated_channel_aliases,
         home=str(config.home),
+        find_pypi=find_pypi,
     )
 
 

@@ -11,7 +11,7 @@ from kaa.config.pip_configuration import PipConfiguration, index_address, read_p
 from kaa.config.reaching import channel_config
 from kaa.host.platform import current_subdir
 from kaa.index.fetch import IndexSettings
-from kaa.models.channel import Channel
+from kaa.models.channel import Channel, ChannelConfig
 from kaa.models.cutoff import parse_cutoff
 from kaa.models.match_spec import channel_matches
 from kaa.solver.cutoffs import Cutoffs
@@ -56,8 +56,11 @@ def solve_options(config: Config, cutoffs: Cutoffs | None = None) -> SolveOption
     )
 
 
-def cutoffs_of(config: Config, channels: Iterable[Channel], now: int, cwd: str) -> Cutoffs:
+def cutoffs_of(
+    config: Config, channels: Iterable[Channel], now: int, cwd: str, resolver: ChannelConfig | None = None
+) -> Cutoffs:
     """Which packages are too new, at the time `now` in milliseconds since 1970; raises InvalidCutoff."""
+    resolver = resolver or channel_config(config)
     by_channel: dict[str, int | None] = {}
     settings = [setting for setting in config.channel_settings if "exclude_newer" in setting]
     # What counts most stands first.
@@ -67,7 +70,7 @@ def cutoffs_of(config: Config, channels: Iterable[Channel], now: int, cwd: str) 
         if "*" in text:
             named = [channel.base_url for channel in channels if channel_matches(text, channel.base_url)]
         else:
-            named = [channel.base_url for channel in channel_config(config).resolve(text, cwd)]
+            named = [channel.base_url for channel in resolver.resolve(text, cwd)]
         by_channel.update(dict.fromkeys(named, cutoff))
     return Cutoffs(
         parse_cutoff(config.exclude_newer, now),

@@ -6,9 +6,10 @@ with open_index(channels, ["linux-64", "noarch"], cache_directory=cache, client=
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -30,6 +31,11 @@ from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.models.repodata import make_decoders
 from kaa.net.client import HttpClient
+from kaa.solver.candidates import CandidateGroup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kaa.index.pypi_source import PypiSettings, PypiSource
 
 STAGE = "Reading channels"
 _AT_ONCE = 8
@@ -86,7 +92,8 @@ class TooManyShards(KaaError):
 class Index:
     """Channels × subdirs; records are decoded, and columns made, for the names that are asked for.
 
-    Of a subdir in shards only those of the names that are asked for are fetched, and some ahead of the asking.
+    Of a subdir in shards only those of the names that are asked for are fetched, and some ahead of the asking. What
+    indexes of Python packages offer comes behind what the other channels of this name have, or before: by rank.
     """
 
     def __init__(
@@ -96,12 +103,14 @@ class Index:
         *,
         only_first_channel: bool = False,
         reporter: Reporter = silent,
+        pypi: PypiSource | None = None,
     ) -> None:
         self.subdirs = tuple(subdirs)
         """First channel first; within a channel in the order in which the subdirs were given."""
         self._ranks = tuple(ranks)
-        self._groups: dict[str, tuple[SubdirGroup, ...]] = {}
+        self._groups: dict[str, tuple[CandidateGroup, ...]] = {}
         self._report = reporter
+        self._pypi = pypi
         self._shards: ShardLoader | None = None
         if any(isinstance(data, ShardedData) for data in subdirs):
             self._shards = ShardLoader(subdirs, ranks, only_first_channel=only_first_channel)
@@ -131,41 +140,64 @@ class Index:
         """Make ready what is offered under these names."""
         if self._shards is not None:
             self._shards.load(names)
+        if self._pypi is not None:
+            self._pypi.load(names)
         for name in names:
             self.groups(name)
         for data in self.subdirs:
             if data.unsaved >= _SAVE_AFTER:
                 data.save_columns()
 
-    def groups(self, name: str) -> Sequence[SubdirGroup]:
+    def admit(self, specs: Iterable[MatchSpec]) -> None:
+        """Offer what is only for those who ask for it by number: pre-releases and withdrawn versions of PyPI."""
+        if self._pypi is not None:
+            self._pypi.admit(specs)
+
+    def groups(self, name: str) -> Sequence[CandidateGroup]:
         """What is offered under a name, first channel first."""
         groups = self._groups.get(name)
         if groups is None:
-            groups = self._groups[name] = tuple(
+            groups = tuple(
                 SubdirGroup(data, name, rank)
                 for data, rank in zip(self.subdirs, self._ranks, strict=True)
                 if data.has(name)
             )
+            if self._pypi is not None:
+                groups = tuple(sorted((*groups, *self._pypi.groups(name)), key=lambda group: group.rank))
+            self._groups[name] = groups
         return groups
+
+    def read_ahead(self, wanted: Sequence[tuple[CandidateGroup, int]]) -> None:
+        """Fetch at once what reading these candidates will need."""
+        if self._pypi is not None:
+            self._pypi.read_ahead(wanted)
 
     @property
     def platforms(self) -> tuple[str, ...]:
         """The subdirs that were looked through, each once."""
-        return tuple(dict.fromkeys(data.subdir for data in self.subdirs))
+        pypi = () if self._pypi is None else self._pypi.subdirs
+        return tuple(dict.fromkeys((*(data.subdir for data in self.subdirs), *pypi)))
 
     def near_names(self, name: str) -> Sequence[str]:
         """Names on offer that look like this one, best first."""
         return find_near_names(name, self.names())
 
     def names(self) -> Collection[str]:
-        """The names of all packages on offer, each once, in no particular order."""
-        return {name for data in self.subdirs for name in data.names()}
+        """The names of all packages on offer, each once, in no particular order.
+
+        Of indexes of Python packages those alone that are known without asking for the list of hundreds of thousands.
+        """
+        pypi = set() if self._pypi is None else self._pypi.names_at_hand()
+        return {name for data in self.subdirs for name in data.names()} | pypi
 
     def records(self, name: str) -> list[RepoDataRecord]:
         """All records of a name, first channel first."""
         if self._shards is not None:
             self._shards.load_everywhere((name,))
-        return [record for data in self.subdirs for record in data.records(name)]
+        return [*(record for data in self.subdirs for record in data.records(name)), *self._pypi_records(name)]
+
+    def _pypi_records(self, name: str) -> list[RepoDataRecord]:
+        return [] if self._pypi is None else self._pypi.records(name)
 
     def query(self, spec: MatchSpec) -> list[RepoDataRecord]:
         """The records that a spec matches, by name and version, oldest first.
@@ -181,7 +213,13 @@ class Index:
         if self._shards is not None:
             kept = {id(data) for data in subdirs}
             self._shards.load_everywhere(names, [data for data in self.subdirs if id(data) in kept])
-        return find_records(spec, names, lambda name: [record for data in subdirs for record in data.records(name)])
+        if self._pypi is not None:
+            self._pypi.admit((spec,))
+        return find_records(
+            spec,
+            names,
+            lambda name: [*(record for data in subdirs for record in data.records(name)), *self._pypi_records(name)],
+        )
 
     def _for_query(self, data: ChannelSubdir, names: Sequence[str], spec: MatchSpec) -> ChannelSubdir:
         """A subdir, or the whole of it when too much of it would have to be fetched in shards."""
@@ -219,13 +257,16 @@ def open_index(
     reporter: Reporter = silent,
     settings: IndexSettings | None = None,
     related_channels: RelatedChannels | None = None,
+    pypi: Callable[[], PypiSettings] | None = None,
 ) -> Index:
     """Open what `channels` offer for `subdirs` (a platform and noarch), fetching what is not fresh.
 
     A channel without one of the subdirs is fine; one without any raises ChannelNotFound. With `related_channels` the
-    channels that these name join them (CEP 42).
+    channels that these name join them (CEP 42). Indexes of Python packages are left out unless `pypi` says how to read
+    them.
     """
-    chosen = tuple(dict.fromkeys(channels))
+    every = tuple(dict.fromkeys(channels))
+    chosen = tuple(channel for channel in every if not channel.is_pypi)
     subdirs = tuple(dict.fromkeys(subdirs))
     report = _one_at_a_time(reporter)
     settings = settings or IndexSettings()
@@ -239,14 +280,42 @@ def open_index(
         note_relations(found, report)
     else:
         chosen, found = follow_relations(chosen, found, open_channels, related_channels, report)
-    ranks = [chosen.index(data.channel) for data in found]
-    return Index(found, ranks, only_first_channel=settings.only_first_channel, reporter=report)
+    if pypi is None or not any(channel.is_pypi for channel in every):
+        ranks = [chosen.index(data.channel) for data in found]
+        return Index(found, ranks, only_first_channel=settings.only_first_channel, reporter=report)
+    order = _in_order(every, chosen)
+    ranks = [order.index(data.channel) for data in found]
+    opening = importlib.import_module("kaa.index.pypi_source")
+    source: PypiSource = opening.open_pypi(
+        [(channel, rank) for rank, channel in enumerate(order) if channel.is_pypi],
+        subdirs,
+        pypi(),
+        has_before=lambda name, rank: any(
+            own < rank and data.has(name) for data, own in zip(found, ranks, strict=True)
+        ),
+        cache_directory=cache_directory,
+        client=client,
+        settings_of_index=settings,
+        reporter=report,
+    )
+    return Index(found, ranks, only_first_channel=settings.only_first_channel, reporter=report, pypi=source)
+
+
+def _in_order(asked: Sequence[Channel], found: Sequence[Channel]) -> list[Channel]:
+    """The channels that were found to be in play, with each index of Python packages behind the one before it."""
+    order = list(found)
+    for place, channel in enumerate(asked):
+        if channel.is_pypi:
+            order.insert(order.index(asked[place - 1]) + 1 if place else 0, channel)
+    return order
 
 
 def _open_channels(
     channels: Sequence[Channel], subdirs: Sequence[str], sources: Sources, report: Reporter
 ) -> list[ChannelSubdir]:
     """The subdirs that there are of some channels, first channel first."""
+    if not channels:
+        return []
     started = time.monotonic()
     report(StageStarted(STAGE, len(channels) * len(subdirs)))
     wanted = [_Wanted(channel, subdir, sources.source(channel, subdir)) for channel in channels for subdir in subdirs]

@@ -3,6 +3,9 @@
 A channel *is* its base URL: scheme, host, path and label, normalised, without subdir and without credentials. What a
 user writes is a name below the channel alias, a URL, a path, or the name of a group of channels (a multichannel).
 
+An index of Python packages is a channel too: `pypi+https://host/simple`, or `pypi+./wheels` for a folder. Its base URL
+keeps the `pypi+`. The name `pypi` stands for the indexes that the user's configuration names.
+
 >>> config = ChannelConfig()
 >>> [channel] = config.resolve("conda-forge/label/rc", cwd="/")
 >>> channel.base_url, channel.name
@@ -14,7 +17,7 @@ user writes is a name below the channel alias, a URL, a path, or the name of a g
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import msgspec
@@ -26,6 +29,8 @@ from kaa.models.subdir import is_known
 
 DEFAULT_ALIAS = "https://conda.anaconda.org"
 PACKAGE_EXTENSIONS = (".conda", ".tar.bz2", ".whl")
+PYPI = "pypi"
+PYPI_SCHEME = "pypi+"
 
 LOCAL_HOSTS = ("", "localhost", "127.0.0.1")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -80,12 +85,33 @@ class Channel(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Channel(base_url={self.base_url!r}, name={self.name!r})"
 
+    @property
+    def is_pypi(self) -> bool:
+        """Whether it is an index of Python packages."""
+        return self.base_url.startswith(PYPI_SCHEME)
+
+    @property
+    def index_url(self) -> str:
+        """The address of an index of Python packages."""
+        return self.base_url.removeprefix(PYPI_SCHEME)
+
     def subdir_url(self, subdir: str) -> str:
         """The URL of the folder `subdir`, without a trailing slash."""
         return f"{self.base_url}/{subdir}"
 
     def __str__(self) -> str:
         return self.name
+
+
+class PypiIndexes(msgspec.Struct, frozen=True):
+    """What the channel `pypi` stands for: addresses (perhaps with logins), in the order in which they are asked."""
+
+    addresses: tuple[str, ...] = ()
+    main: str = ""
+    """The one among them that is called `pypi` itself."""
+
+    def __repr__(self) -> str:
+        return f"PypiIndexes({len(self.addresses)} addresses)"
 
 
 class ChannelConfig(msgspec.Struct, frozen=True):
@@ -100,6 +126,8 @@ class ChannelConfig(msgspec.Struct, frozen=True):
     migrated_aliases: tuple[str, ...] = ()
     """Former aliases: URLs below them mean the same path below `alias`."""
     home: str = ""
+    find_pypi: Callable[[], PypiIndexes] = PypiIndexes
+    """Tells what `pypi` stands for; called when somebody asks."""
 
     def resolve(self, text: str, cwd: str) -> tuple[Channel, ...]:
         """The channels that `text` names, in order; only a multichannel gives other than one."""
@@ -111,6 +139,12 @@ class ChannelConfig(msgspec.Struct, frozen=True):
             return (self._single(text, cwd),)
         if text in within:
             raise InvalidChannel(text, "it is a multichannel that contains itself")
+        if not members and text.strip() == PYPI:
+            raise InvalidChannel(
+                text,
+                "no index of Python packages is configured here",
+                hints=("name one, as in --channel pypi+https://HOST/simple", "set pypi_indexes in .condarc"),
+            )
         if not members:
             raise InvalidChannel(
                 text,
@@ -126,16 +160,38 @@ class ChannelConfig(msgspec.Struct, frozen=True):
     def _multichannel(self, name: str) -> tuple[str, ...] | None:
         if name in self.custom_multichannels:
             return self.custom_multichannels[name]
+        if name == PYPI and name not in self.custom_channels:
+            return tuple(PYPI_SCHEME + address for address in self.find_pypi().addresses)
         return self.default_channels if name == "defaults" else None
 
     def _single(self, text: str, cwd: str) -> Channel:
         written = text.strip()
+        if written.startswith(PYPI_SCHEME):
+            return self._index(written, cwd)
         url, credential = split_credentials(self._absolute(written, cwd))
         base_url = _without_subdir(normalize_url(url))
         base_url = self._migrate(base_url)
         if "://" not in base_url.rstrip("/") or base_url.endswith("://"):
             raise InvalidChannel(text, "it has neither host nor path")
         return Channel(base_url, self._name(base_url), credential)
+
+    def _index(self, text: str, cwd: str) -> Channel:
+        """An index of Python packages."""
+        address = text.removeprefix(PYPI_SCHEME)
+        if _is_relative_file(address):
+            address = path_to_url(address.removeprefix("file:"), cwd, self.home)
+        elif not _HAS_SCHEME.match(address):
+            raise InvalidChannel(
+                text,
+                "the address of an index of Python packages, or the path of a folder of wheels, goes behind pypi+",
+                hints=("write pypi+https://HOST/simple", "write pypi+./wheels for a folder"),
+            )
+        base_url, credential = _index_url(address)
+        if base_url.endswith("://"):
+            raise InvalidChannel(text, "it has neither host nor path")
+        main = self.find_pypi().main
+        is_main = bool(main) and base_url == _index_url(main)[0]
+        return Channel(PYPI_SCHEME + base_url, PYPI if is_main else PYPI_SCHEME + base_url, credential)
 
     def _absolute(self, text: str, cwd: str) -> str:
         """`text` as a URL, credentials and all."""
@@ -187,6 +243,9 @@ class ChannelConfig(msgspec.Struct, frozen=True):
         """
         if not url:
             return "<unknown>"
+        if url.startswith(PYPI_SCHEME):
+            named = (self._index(PYPI_SCHEME + address, "/") for address in self.find_pypi().addresses)
+            return PYPI if any(channel.base_url == url for channel in named) else url
         clean = normalize_url(split_credentials(url)[0])
         base_url = self._migrate(_without_subdir(_without_package(clean)))
         for name in (*self.custom_multichannels, "defaults"):
@@ -303,7 +362,20 @@ def is_path(text: str) -> bool:
     >>> is_path("./channel"), is_path("channel"), is_path("https://host/channel")
     (True, False, False)
     """
+    if text.startswith(PYPI_SCHEME):
+        return _is_relative_file(text.removeprefix(PYPI_SCHEME))
     return not _HAS_SCHEME.match(text) and _LOOKS_LIKE_PATH.match(text) is not None
+
+
+def _is_relative_file(address: str) -> bool:
+    """Whether what follows `pypi+` is a path of this machine: `./wheels`, `file:./wheels`, but no whole URL."""
+    return not _HAS_SCHEME.match(address) and _LOOKS_LIKE_PATH.match(address.removeprefix("file:")) is not None
+
+
+def _index_url(address: str) -> tuple[str, UrlCredential | None]:
+    """The address of an index in one spelling, and the login that it held."""
+    url, credential = split_credentials(address)
+    return normalize_url(url), credential
 
 
 def path_to_url(path: str, cwd: str, home: str = "") -> str:

@@ -128,10 +128,21 @@ class WheelRecords:
             {reason: count for reason, count in counts.items() if count},
         )
 
-    def versions(self, page: ProjectPage) -> set[str]:
-        """All versions of which there are wheels, in their one spelling."""
-        found = {self._versions.read(file.file_name.split("-", 2)[1]) for file in page.files if file.is_wheel}
-        return {version for version in found if version is not None}
+    def normal_version(self, text: str) -> str | None:
+        """A version in its one spelling, None for what is none."""
+        return self._versions.read(text)
+
+    def fit_of(self, file_name: str) -> WheelFit:
+        """What the tags of a wheel ask for that was offered."""
+        fit = self.tags.fit(*_tags_of(file_name))
+        assert fit is not None
+        return fit
+
+    def odd_versions(self, page: ProjectPage) -> set[str]:
+        """The versions of which there are wheels, and which conda and PEP 440 do not order alike."""
+        texts = {file.file_name.split("-", 2)[1] for file in page.files if file.is_wheel}
+        odd = (self._versions.read(text) for text in texts if _PLAIN_VERSION.fullmatch(text) is None)
+        return {version for version in odd if version is not None and ("+" in version or "post" in version)}
 
     def _read(self, files: Iterable[ProjectFile]) -> tuple[list[_Row], set[str], set[str]]:
         """The wheels that fit, the versions of sdists, and those of wheels that do not fit."""
@@ -215,6 +226,11 @@ def build_string(tags: tuple[str, str, str], build_tag: str, taken: Collection[s
         end = f"_{count}"
         build = build[: LONGEST_BUILD - len(end)] + end
     return build
+
+
+def _tags_of(file_name: str) -> tuple[str, str, str]:
+    parts = file_name.removesuffix(".whl").rsplit("-", 3)
+    return parts[1], parts[2], parts[3]
 
 
 def _sdist_version(file_name: str) -> str:

@@ -1,0 +1,410 @@
+"""What indexes of Python packages offer, by conda name: candidates that are read when they are about to be chosen.
+
+A page of an index tells the wheels of a project; each that fits the target becomes a record. What it depends on is in
+its metadata, which is fetched for those alone that a solve looks at (`kaa.solver.candidates.LazyGroup`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from kaa.events import Note, Reporter, silent
+from kaa.index.fetch import IndexSettings
+from kaa.models.channel import Channel
+from kaa.models.match_spec import MatchSpec
+from kaa.models.record import RepoDataRecord
+from kaa.models.subdir import NOARCH
+from kaa.models.virtual_package import VirtualPackage
+from kaa.net.client import HttpClient
+from kaa.pypi.answers import IndexFailure, NotKept
+from kaa.pypi.index_client import ProjectIndex, open_index
+from kaa.pypi.metadata import Metadata
+from kaa.pypi.names import ProjectNames
+from kaa.pypi.project_files import ProjectFile, ProjectPage
+from kaa.pypi.wheel_metadata import MetadataInvalid
+from kaa.pypi.wheel_needs import Wanted, WheelNeeds, admits_prereleases
+from kaa.pypi.wheel_records import Admitted, WheelOffer, WheelRecords
+from kaa.pypi.wheel_tags import WheelTags, target_of
+from kaa.solver.candidates import (
+    CandidateGroup,
+    CandidateNeeds,
+    Columns,
+    UnusableCandidate,
+    columns_of,
+    decode_numbers,
+    in_bytes,
+    split_dependency,
+)
+from kaa.solver.ranges import Ranges
+
+PYTHON = "python"
+_BEHIND_ALL = 1 << 30
+
+
+class PypiSettings(msgspec.Struct, frozen=True):
+    """How to read what indexes of Python packages offer."""
+
+    virtual_packages: tuple[VirtualPackage, ...] = ()
+    """Those of the target platform."""
+    names: Mapping[str, str] = {}
+    """Conda names by projects, beside those that are known (`pypi_names`)."""
+    pythons: Callable[[str, int], Sequence[CandidateGroup]] = lambda channel, rank: ()
+    """The interpreters of this machine as candidates of a channel at a rank; called where no channel has python."""
+
+
+def open_pypi(
+    channels: Sequence[tuple[Channel, int]],
+    subdirs: Sequence[str],
+    settings: PypiSettings,
+    *,
+    has_before: Callable[[str, int], bool],
+    cache_directory: Path,
+    client: HttpClient,
+    settings_of_index: IndexSettings,
+    reporter: Reporter = silent,
+) -> PypiSource:
+    """What these channels, each with its rank, offer for a platform; nobody is asked before names are."""
+    places = [
+        Place(
+            channel,
+            rank,
+            open_index(
+                channel.index_url,
+                client,
+                cache_directory,
+                offline=settings_of_index.offline,
+                ttl=settings_of_index.local_repodata_ttl,
+                reporter=reporter,
+            ),
+        )
+        for channel, rank in channels
+    ]
+    return PypiSource(
+        places,
+        next((subdir for subdir in subdirs if subdir != NOARCH), NOARCH),
+        settings,
+        only_first_channel=settings_of_index.only_first_channel,
+        has_before=has_before,
+        reporter=reporter,
+    )
+
+
+class _Project:
+    """One project on one index."""
+
+    def __init__(self, source: PypiSource, place: Place, project: str, name: str) -> None:
+        self.source = source
+        self.place = place
+        self.project = project
+        self.name = name
+        self._offer: WheelOffer | None = None
+
+    @property
+    def page(self) -> ProjectPage | None:
+        return self.place.index.page(self.project)
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether somebody looked already, and what there is was made into records."""
+        return self._offer is not None
+
+    @property
+    def offer(self) -> WheelOffer:
+        if self._offer is None:
+            self._offer = self.source.make_offer(self)
+        return self._offer
+
+
+class Place(msgspec.Struct, frozen=True, eq=False):
+    """An index, and its place among the channels."""
+
+    channel: Channel
+    rank: int
+    index: ProjectIndex
+
+
+class PypiGroup:
+    """The wheels of a project for one subdir, for the solver (`kaa.solver.candidates.LazyGroup`)."""
+
+    __slots__ = ("_columns", "_order", "_places", "_project", "_read", "_refused", "channel", "name", "rank", "subdir")
+
+    def __init__(self, project: _Project, subdir: str) -> None:
+        self.name = project.name
+        self.channel = project.place.channel.base_url
+        self.rank = project.place.rank
+        self.subdir = subdir
+        self._project = project
+        self._columns: Columns | None = None
+        self._places: list[int] = []
+        """The places of its records in the offer of the project."""
+        self._order: list[int] = []
+        self._read: dict[int, tuple[CandidateNeeds, RepoDataRecord]] = {}
+        self._refused: dict[int, UnusableCandidate] = {}
+
+    @property
+    def columns(self) -> Columns:
+        if self._columns is None:
+            records = self._project.offer.records
+            self._places = [place for place, record in enumerate(records) if record.subdir == self.subdir]
+            columns = columns_of([records[place] for place in self._places], self._project.source.ranges)
+            self._order = decode_numbers(columns.order)
+            self._columns = replace(columns, unread=in_bytes(((1 << columns.count) - 1) << 1))
+        return self._columns
+
+    def record(self, position: int) -> RepoDataRecord:
+        found = self._read.get(position)
+        return self._project.offer.records[self._place(position)] if found is None else found[1]
+
+    def read(self, position: int) -> CandidateNeeds:
+        """What a wheel depends on; raises UnusableCandidate."""
+        found = self._read.get(position)
+        if found is not None:
+            return found[0]
+        refused = self._refused.get(position)
+        if refused is not None:
+            raise refused
+        record = self.record(position)
+        source, index = self._project.source, self._project.place.index
+        try:
+            metadata = source.metadata_of(index, self.file(position))
+            needs = source.needs_of(self._project.project, record, metadata)
+        except UnusableCandidate as error:
+            self._refused[position] = error
+            raise
+        self._read[position] = needs, _complete(record, needs, metadata)
+        return needs
+
+    def file(self, position: int) -> ProjectFile:
+        """The wheel of a candidate."""
+        return self._project.offer.files[self._place(position)]
+
+    @property
+    def place(self) -> Place:
+        """The index that offers it."""
+        return self._project.place
+
+    def _place(self, position: int) -> int:
+        assert position < self.columns.count
+        return self._places[self._order[position]]
+
+
+def _complete(record: RepoDataRecord, needs: CandidateNeeds, metadata: Metadata) -> RepoDataRecord:
+    # Where the metadata says more of python than the index, that alone counts.
+    says_python = any(split_dependency(text) == (PYTHON, text.partition(" ")[2]) for text in needs.depends)
+    kept = [text for text in record.depends if not says_python or split_dependency(text)[0] != PYTHON]
+    return replace(
+        record,
+        depends=tuple(dict.fromkeys([*kept, *needs.depends])),
+        constrains=needs.constrains,
+        extra_depends=dict(needs.extra_depends),
+        license=metadata.license or None,
+    )
+
+
+class PypiSource:
+    """The indexes of Python packages among the channels of one `Index`.
+
+    `has_before` tells whether a conda channel offers a name before the channel at a rank.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        subdir: str,
+        settings: PypiSettings,
+        *,
+        only_first_channel: bool,
+        has_before: Callable[[str, int], bool],
+        reporter: Reporter = silent,
+    ) -> None:
+        self.places = tuple(places)
+        self.names = ProjectNames(settings.names)
+        self.subdirs = tuple(dict.fromkeys((subdir, NOARCH)))
+        self.ranges = Ranges()
+        self._only_first_channel = only_first_channel
+        self._has_before = has_before
+        self._report = reporter
+        self._records = WheelRecords(WheelTags(target_of(subdir, settings.virtual_packages)))
+        self._needs = WheelNeeds(subdir, self.names, self._odd_versions)
+        self._projects: dict[str, tuple[_Project, ...]] = {}
+        self._groups: dict[str, tuple[CandidateGroup, ...]] = {}
+        self._find_pythons = settings.pythons
+        self._admitted: dict[str, Admitted] = {}
+        self._odd: dict[str, tuple[str, ...]] = {}
+        self._told: set[str] = set()
+
+    # What is asked for
+
+    def admit(self, specs: Iterable[MatchSpec]) -> None:
+        """Admit the pre-releases and yanked versions that specs ask for by number."""
+        for spec in specs:
+            if spec.name is None or spec.version is None:
+                continue
+            text = str(spec.version)
+            exact = text.removeprefix("==").removeprefix("=") if text.startswith(("==", "=")) else text
+            self._admit(
+                spec.name,
+                prereleases=any(letter.isalpha() for letter in text.partition("+")[0]),
+                exact=exact if "," not in exact and "|" not in exact else "",
+            )
+
+    def _admit(self, name: str, *, prereleases: bool = False, exact: str = "") -> None:
+        found = self._admitted.get(name, Admitted())
+        yanked = found.yanked
+        if exact:
+            version = self._records.normal_version(exact)
+            yanked = yanked if version is None else yanked | {version}
+        self._admitted[name] = Admitted(found.prereleases or prereleases, yanked)
+
+    # Projects
+
+    def load(self, names: Collection[str], *, everywhere: bool = False) -> None:
+        """Fetch at once the pages of these names, of those alone that the search will look at."""
+        for place in self.places:
+            wanted = [
+                project.project
+                for name in names
+                for project in self._projects_of(name)
+                if project.place is place and (everywhere or self._is_looked_at(name, place))
+            ]
+            if wanted:
+                place.index.pages(wanted)
+
+    def _is_looked_at(self, name: str, place: Place) -> bool:
+        if not self._only_first_channel:
+            return True
+        if self._has_before(name, place.rank):
+            return False
+        # The first index that has a project is the one that counts.
+        earlier = [project for project in self._projects_of(name) if project.place.rank < place.rank]
+        return not any(self._page_of(project) is not None for project in earlier)
+
+    def _projects_of(self, name: str) -> tuple[_Project, ...]:
+        found = self._projects.get(name)
+        if found is None:
+            project = self.names.project(name)
+            found = () if project is None else tuple(_Project(self, place, project, name) for place in self.places)
+            self._projects[name] = found
+        return found
+
+    def _page_of(self, project: _Project) -> ProjectPage | None:
+        """The page of a project; offline, what is not kept is not there."""
+        try:
+            return project.page
+        except NotKept as error:
+            if error.project not in self._told:
+                self._told.add(error.project)
+                self._report(Note(error.message))
+            return None
+
+    def groups(self, name: str) -> tuple[CandidateGroup, ...]:
+        """The groups of a name, first channel first; whether there is anything in them may not be known yet."""
+        found = self._groups.get(name)
+        if found is None:
+            groups: list[CandidateGroup] = []
+            if name == PYTHON and self.places and not self._has_before(PYTHON, _BEHIND_ALL):
+                groups += self._find_pythons(self.places[-1].channel.base_url, self.places[-1].rank)
+            for project in self._projects_of(name):
+                if self._is_looked_at(name, project.place) and self._page_of(project) is None:
+                    continue
+                groups += (PypiGroup(project, subdir) for subdir in self.subdirs)
+            found = self._groups[name] = tuple(groups)
+        return found
+
+    def make_offer(self, project: _Project) -> WheelOffer:
+        """The wheels of a project as records."""
+        page = self._page_of(project)
+        if page is None:
+            return WheelOffer()
+        admitted = self._admitted.get(project.name, Admitted())
+        offer = self._records.offer(page, project.name, project.place.channel.base_url, admitted)
+        if not offer.records and offer.left_out:
+            self._report(Note(f"{project.project}: {_why_nothing(offer)} ({project.place.channel.name})"))
+        return offer
+
+    def records(self, name: str) -> list[RepoDataRecord]:
+        """All records of a name, as far as they are known without metadata."""
+        self.load((name,), everywhere=True)
+        return [record for project in self._projects_of(name) for record in project.offer.records]
+
+    def names_at_hand(self) -> set[str]:
+        """The conda names of the projects that can be told without asking anybody."""
+        found = (self.names.find_conda_name(project) for place in self.places for project in place.index.projects())
+        return {name for name in found if name is not None}
+
+    # Metadata
+
+    def read_ahead(self, wanted: Sequence[tuple[CandidateGroup, int]]) -> None:
+        """Fetch the metadata of wheels, and the pages of what they depend on."""
+        files: dict[int, tuple[ProjectIndex, list[ProjectFile]]] = {}
+        for group, position in wanted:
+            if isinstance(group, PypiGroup):
+                index = group.place.index
+                files.setdefault(id(index), (index, []))[1].append(group.file(position))
+        names: dict[str, None] = {}
+        for index, ones in files.values():
+            for metadata in index.metadatas(ones):
+                if isinstance(metadata, Metadata):
+                    names.update((one.name, None) for one in self._needs.wanted(metadata) if "extra" not in one.marker)
+        if names:
+            self.load(list(names))
+
+    def metadata_of(self, index: ProjectIndex, file: ProjectFile) -> Metadata:
+        """The metadata of a wheel; raises UnusableCandidate for what is wrong with this one alone."""
+        try:
+            return index.metadata(file)
+        except MetadataInvalid as error:
+            raise UnusableCandidate(f"its metadata cannot be used: {error.reason}") from error
+        except NotKept as error:
+            raise UnusableCandidate("kaa works offline, and its metadata is not on this machine") from error
+
+    def needs_of(self, project: str, record: RepoDataRecord, metadata: Metadata) -> CandidateNeeds:
+        """What a wheel asks for beside what its record says; raises UnusableCandidate."""
+        for wanted in self._needs.wanted(metadata):
+            self._admit_wanted(wanted)
+        fit = self._records.fit_of(record.fn)
+        python = record.depends[0].partition(" ")[2]
+        return self._needs.needs(metadata, project, record.version, fit.pythons, python)
+
+    def _admit_wanted(self, wanted: Wanted) -> None:
+        """What a requirement names by number is admitted, as long as nobody has looked at the project."""
+        if not wanted.specifier or any(project.is_offered for project in self._projects.get(wanted.name, ())):
+            return
+        prereleases = admits_prereleases(wanted)
+        if prereleases or wanted.is_exact:
+            exact = wanted.specifier.lstrip("= ") if wanted.is_exact and "," not in wanted.specifier else ""
+            self._admit(wanted.name, prereleases=prereleases, exact=exact)
+
+    def _odd_versions(self, name: str) -> Collection[str]:
+        """The versions on offer under a name that the two worlds do not order alike."""
+        found = self._odd.get(name)
+        if found is None:
+            pages = [
+                page
+                for project in self._projects_of(name)
+                if self._is_looked_at(name, project.place) and (page := self._known_page(project)) is not None
+            ]
+            odd = {version for page in pages for version in self._records.odd_versions(page)}
+            found = self._odd[name] = tuple(sorted(odd))
+        return found
+
+    def _known_page(self, project: _Project) -> ProjectPage | None:
+        try:
+            return self._page_of(project)
+        except IndexFailure:
+            # Who needs the project is told.
+            return None
+
+
+def _why_nothing(offer: WheelOffer) -> str:
+    """Why a project has no candidates."""
+    left = offer.left_out
+    if "yanked" in left:
+        return "all its versions for this platform were withdrawn (yanked); one is taken when it is asked for with =="
+    if "others" in left:
+        return "its wheels are for other platforms or Pythons"
+    return "there are only source archives of it, and no wheels"
