@@ -6,7 +6,7 @@ import msgspec
 
 from kaa.api.session import Session
 from kaa.config.reaching import channel_config
-from kaa.models.artifact import WHEEL
+from kaa.models.artifact import is_python_distribution
 from kaa.models.channel import ChannelConfig
 from kaa.models.record import RepoDataRecord
 
@@ -25,7 +25,7 @@ class ChannelNames:
 
     def of(self, record: RepoDataRecord) -> str:
         """The name of the record's channel; every wheel counts as one of PyPI, as conda shows those of pip."""
-        return PYPI if record.fn.endswith(WHEEL) else self.of_url(record.channel)
+        return PYPI if is_python_distribution(record.fn) else self.of_url(record.channel)
 
     def of_url(self, url: str) -> str:
         """The name of the channel with a base URL."""
@@ -53,7 +53,7 @@ def channel_names(session: Session) -> ChannelNames:
 def list_json(record: RepoDataRecord, names: ChannelNames) -> dict[str, object]:
     """The eight keys of a package in lists and transactions."""
     return {
-        "base_url": record.channel or None,
+        "base_url": record.channel,
         "build_number": record.build_number,
         "build_string": record.build,
         "channel": names.of(record),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +29,38 @@ class CannotRun(KaaError):
         self.program = program
         self.reason = reason
         super().__init__(f"cannot run {program}: {reason}")
+
+
+def run_logged(argv: Sequence[str | Path], log: Path, *, environ: Mapping[str, str], cwd: Path) -> int:
+    """Run a program to its end, all of its output into the file `log`; its exit code is answered.
+
+    Should this process stop waiting for it (Ctrl-C), it is killed with all that it has started.
+    """
+    subprocess = importlib.import_module("subprocess")
+    words = [str(word) for word in argv]
+    with log.open("ab") as stream:
+        try:
+            child = subprocess.Popen(
+                words,
+                env=environ,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=os.name == "posix",
+            )
+        except OSError as error:
+            raise CannotRun(words[0], error.strerror or str(error)) from error
+    try:
+        return int(child.wait())
+    except BaseException:
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+        else:
+            child.kill()
+        child.wait()
+        raise
 
 
 def run(

@@ -21,6 +21,7 @@ CONDA = ".conda"
 TAR_BZ2 = ".tar.bz2"
 WHEEL = ".whl"
 EXTENSIONS = (CONDA, TAR_BZ2, WHEEL)
+SDIST_EXTENSIONS = (".tar.gz", ".zip")
 
 LONGEST_NAME = 64
 LONGEST_VERSION = 64
@@ -127,6 +128,20 @@ def _check_parts(text: str, name: str, version: str, build: str) -> None:
         check_build(build)
     except (InvalidArtifactName, InvalidVersion) as error:
         raise InvalidArtifactName(text, offset + error.position, error.reason, hints=error.hints) from None
+
+
+def is_sdist(file_name: str) -> bool:
+    """Whether a file is a source distribution of a Python project, by its name."""
+    return file_name.endswith(SDIST_EXTENSIONS)
+
+
+def is_python_distribution(file_name: str) -> bool:
+    """Whether a file is a wheel, or an sdist of which one is made, by its name.
+
+    >>> [is_python_distribution(name) for name in ("a-1-py3-none-any.whl", "a-1.tar.gz", "a-1-0.conda")]
+    [True, True, False]
+    """
+    return file_name.endswith((WHEEL, *SDIST_EXTENSIONS))
 
 
 def wheel_name(file_name: str) -> str | None:

@@ -22,6 +22,7 @@ import msgspec
 from kaa.archive.temporary import TEMPORARY_SUFFIX
 from kaa.host.files import is_writable
 from kaa.host.users import user_name
+from kaa.package_cache.built_wheels import BUILT
 from kaa.package_cache.cache import BYTECODE, EXTENSIONS, LOCKS, PackageCache, extension_at_end
 from kaa.package_cache.extracted_package import RECORD_FILE, read_record
 from kaa.package_cache.holds import Hold, read_holds
@@ -36,6 +37,8 @@ CONDA_TEMPORARY = ".c~"
 PROBE = ".kaa-probe-"
 STALE_SECONDS = 24 * 3600.0
 """After what time a lock that nobody holds, or a file that lives for moments only, was left behind."""
+BUILDING_SECONDS = 3600.0
+"""What belongs to an sdist and is so young may be at work."""
 _HASH_AT_END = r"-[0-9a-f]{8}\Z"
 
 Kind: TypeAlias = Literal["archive", "package", "index", "temporary", "trash", "lock"]
@@ -177,6 +180,7 @@ class _Finding:
             yield from _each(directory / LOCKS, _lock)
         if request.archives:
             yield from _each(directory, self._archive)
+            yield from _each(directory / BUILT, self._built)
         if request.packages:
             yield from _each(directory, self._package)
         if request.index_cache:
@@ -195,6 +199,18 @@ class _Finding:
             self.kept.append(Kept(path, found.st_size, tuple(reasons)))
             return None
         return Removable(path, found.st_size if found.st_nlink == 1 else 0, "archive", found.st_mtime)
+
+    def _built(self, path: Path) -> Removable | None:
+        """What belongs to one sdist: its wheels are the archives of packages, and can be built again."""
+        found = path.lstat()
+        if _age(path) < BUILDING_SECONDS:
+            return None
+        measured = measure(path)
+        if measured.foreign_owner is not None or _is_sticky_for_us(path.parent, found):
+            reason = f"it belongs to {user_name(_owner(path, measured))}, and you cannot remove it"
+            self.kept.append(Kept(path, measured.size, (reason,)))
+            return None
+        return Removable(path, measured.given_back, "archive", found.st_mtime)
 
     def _why_archive(self, path: Path) -> tuple[str, ...]:
         """An archive is needed by who needs the package, unless that lies unpacked."""

@@ -28,10 +28,12 @@ from kaa.host.files import remove_tree
 from kaa.host.locks import LockHolder, file_lock
 from kaa.host.room import FULL, room_left
 from kaa.host.threads import know_types
+from kaa.models.artifact import is_sdist
 from kaa.models.channel import url_to_path
 from kaa.models.record import RepoDataRecord
 from kaa.net.client import HttpClient
 from kaa.net.download import CannotWrite, DiskFull, download
+from kaa.package_cache.built_wheels import NotBuilt, find_built
 from kaa.package_cache.cache import (
     BYTECODE,
     LOCKS,
@@ -165,6 +167,11 @@ class Fetching(msgspec.Struct):
 
     def _archive(self, target: Path, record: RepoDataRecord, private: str) -> tuple[Path, RepoDataRecord]:
         """The verified archive for the directory `target`, and the record with what the archive tells of itself."""
+        if is_sdist(record.fn):
+            built = find_built(self.cache, record)
+            if built is None:
+                raise NotBuilt(record)
+            return built, record
         with self._processors:
             found = self.cache.find_archive(record) or _local_archive(record)
         if found is not None:
@@ -197,7 +204,7 @@ class Fetching(msgspec.Struct):
         temporary = temporary_beside(target)
         finish = partial(self._finish, record=record, archive=archive)
         try:
-            if extension_of(record) == WHEEL:
+            if archive.name.endswith(WHEEL):
                 unpacked = extract_wheel(archive, temporary, record, read_only=True, complete=finish)
             else:
                 unpacked = extract(archive, temporary, subdir=record.subdir, read_only=True, complete=finish)

@@ -15,8 +15,10 @@ from pathlib import Path
 from kaa.archive.extract import MemberReader
 from kaa.archive.read import BadArchive, open_package
 from kaa.archive.tar import DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK, Member
+from kaa.models.artifact import is_sdist
 from kaa.models.record import RepoDataRecord
-from kaa.package_cache.cache import WHEEL, PackageCache, extension_of, has_the_bytes
+from kaa.package_cache.built_wheels import find_built
+from kaa.package_cache.cache import WHEEL, PackageCache, has_the_bytes
 from kaa.package_cache.extracted_package import RECORD_FILE, ExtractedPackage
 from kaa.package_cache.validate import Damage
 from kaa.pypi.wheel_extraction import INDEX, open_members
@@ -27,14 +29,17 @@ _BLOCK = 1 << 20
 
 def find_forgery(package: ExtractedPackage, cache: PackageCache) -> Damage | None:
     """The first difference between an unpacked package and its archive; None when there is none."""
-    archive = cache.find_archive(package.record)
-    if archive is None and package.archive is not None and has_the_bytes(package.archive, package.record):
-        # A file of this machine that is a package by itself.
-        archive = package.archive
+    if is_sdist(package.record.fn):
+        archive = find_built(cache, package.record)
+    else:
+        archive = cache.find_archive(package.record)
+        if archive is None and package.archive is not None and has_the_bytes(package.archive, package.record):
+            # A file of this machine that is a package by itself.
+            archive = package.archive
     if archive is None:
         return Damage("it", "cannot be verified: its archive is not in the cache")
     # What a wheel needs is in terms of its own; what those became in a record may be told better one day.
-    made_here = {INDEX} if extension_of(package.record) == WHEEL else set()
+    made_here = {INDEX} if archive.name.endswith(WHEEL) else set()
     comparison = _Comparison(package.directory, made_here)
     try:
         with _opened(archive, package.record) as readers:
@@ -50,7 +55,7 @@ def find_forgery(package: ExtractedPackage, cache: PackageCache) -> Damage | Non
 
 @contextlib.contextmanager
 def _opened(archive: Path, record: RepoDataRecord) -> Iterator[Iterable[MemberReader]]:
-    if extension_of(record) == WHEEL:
+    if archive.name.endswith(WHEEL):
         with open_members(archive, record) as readers:
             yield readers
     else:

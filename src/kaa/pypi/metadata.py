@@ -59,7 +59,7 @@ def parse_metadata(content: bytes) -> Metadata:
         raise UnreadableMetadata("it is not written in UTF-8") from error
     one: dict[str, str] = {}
     many: dict[str, list[str]] = {"requires-dist": [], "provides-extra": []}
-    for name, value in _iter_headers(text):
+    for name, value in iter_headers(text):
         if name in many:
             many[name].append(value)
         elif one.setdefault(name, value) != value and name in ("name", "version", "requires-python"):
@@ -81,7 +81,7 @@ def parse_metadata(content: bytes) -> Metadata:
     )
 
 
-def _iter_headers(text: str) -> Iterator[tuple[str, str]]:
+def iter_headers(text: str) -> Iterator[tuple[str, str]]:
     """(name in lower case, value) of every header; lines that begin with white space continue the one before."""
     name, lines = "", [""]
     for line in text.replace("\r\n", "\n").split("\n"):

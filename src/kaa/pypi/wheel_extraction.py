@@ -24,6 +24,7 @@ from packaging.version import InvalidVersion, Version
 from kaa.archive.extract import Extracted, MemberReader, extract_members
 from kaa.archive.tar import FILE, Damaged, Member
 from kaa.archive.zip import ZipMember, date_time
+from kaa.models.artifact import is_sdist
 from kaa.models.entry_point import InvalidEntryPoint, parse_entry_point
 from kaa.models.package_info import IndexJson, LinkJson, NoArchLink
 from kaa.models.record import RepoDataRecord
@@ -57,7 +58,8 @@ def extract_wheel(
 @contextlib.contextmanager
 def open_members(source: Path, record: RepoDataRecord) -> Iterator[Iterable[MemberReader]]:
     """The files of the package that a wheel becomes."""
-    with open_wheel(source, record.fn) as wheel:
+    # One that was built of an sdist has a name of its own.
+    with open_wheel(source, "" if is_sdist(record.fn) else record.fn) as wheel:
         _check_project(wheel, record)
         yield (WheelMembers(wheel, record),)
 

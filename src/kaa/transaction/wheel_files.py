@@ -15,13 +15,13 @@ import posixpath
 
 import msgspec
 
+from kaa.models.artifact import is_python_distribution
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.extracted_package import ExtractedPackage, UnreadablePackage
 from kaa.transaction.actions import How, PackageActions, PathAction
 from kaa.transaction.noarch_python import SITE_PACKAGES
 from kaa.transaction.plan import PythonInfo
 
-WHEEL = ".whl"
 INDEXES = "pypi"
 """How the channels of package indexes begin."""
 _RECORD = ".dist-info/RECORD"
@@ -31,7 +31,7 @@ def with_installation(
     planned: PackageActions, package: ExtractedPackage, python: PythonInfo | None, *, requested: bool
 ) -> PackageActions:
     """The actions for a wheel with the files that tell of its installation; those of other packages as they are."""
-    if python is None or not planned.record.fn.endswith(WHEEL):
+    if python is None or not is_python_distribution(planned.record.fn):
         return planned
     position = find_record(planned)
     if position is None:
