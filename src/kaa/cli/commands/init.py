@@ -7,16 +7,19 @@ import difflib
 import importlib
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 
 from kaa.cli.arguments import add_output, flag, ignored
 from kaa.cli.called import program_name
 from kaa.cli.entering import Entering
 from kaa.cli.output import print_json
+from kaa.errors import KaaError
 from kaa.host.directories import home_directory
 from kaa.shell.dialects.table import MODULES, get_dialect
 from kaa.shell.init import (
     Edit,
+    UnfitStartupFile,
     describe,
     execute,
     installed_shells,
@@ -26,6 +29,7 @@ from kaa.shell.init import (
     startup_file,
     startup_lines,
 )
+from kaa.shell.init_places import plan_for_all_users, search_path_lines, system_file
 
 HELP = """Teach shells to activate environments: write a few lines into their start-up files.
 
@@ -40,11 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reverse", action="store_true", help="take the lines out again")
     parser.add_argument(
         "--conda",
+        "--install",
         action="store_true",
         help="instead of that, let kaa answer to the name conda in the root prefix: bin/conda, bin/activate, …",
     )
     flag(parser, "-d", "--dry-run", option="dry_run", help="show what would change, and stop")
+    parser.add_argument("--no-user", action="store_true", help="leave the start-up files of the user alone")
+    parser.add_argument("--system", action="store_true", help="write start-up files for all users of this machine")
+    parser.add_argument(
+        "--condabin", action="store_true", help="only put condabin of the root prefix on PATH, without a shell function"
+    )
     ignored(parser, "--user")
+    ignored(parser, "--anaconda-prompt")
     ignored(parser, "-y", "--yes")
     add_output(parser)
 
@@ -79,28 +90,85 @@ def plan(arguments: argparse.Namespace) -> list[Edit]:
     shells = list(arguments.shells)
     if arguments.all:
         shells += installed_shells(environ, home=home, system=sys.platform)
+    if arguments.no_user and not arguments.system:
+        raise NothingToWrite
     edits: dict[str, Edit] = {}
     for shell in shells or [users_shell()]:
-        path = startup_file(shell, environ, home=home, system=sys.platform)
-        if path in edits:
-            continue
-        if arguments.reverse:
-            edits[path] = plan_removal(path, read_startup_file(path), program_name())
-        else:
-            edits[path] = plan_for(entering, shell, path)
+        for path, family, for_all in places(arguments, shell, environ, home):
+            if path in edits:
+                continue
+            before = read_startup_file(path)
+            if arguments.reverse:
+                edits[path] = plan_removal(path, before, program_name())
+            else:
+                lines = lines_for(arguments, entering, family)
+                write = plan_for_all_users if for_all else plan_install
+                edits[path] = write(path, before, lines, program_name())
     return list(edits.values())
+
+
+def places(
+    arguments: argparse.Namespace, shell: str, environ: Mapping[str, str], home: str
+) -> Iterator[tuple[str, str, bool]]:
+    """The start-up files that are meant: each with the shell whose lines it holds, and whether it is all users'."""
+    if not arguments.no_user:
+        yield startup_file(shell, environ, home=home, system=sys.platform), shell, False
+    if arguments.system:
+        try:
+            yield *system_file(shell, program_name(), system=sys.platform), True
+        except UnfitStartupFile:
+            # Whoever means all shells means those that have one.
+            if not arguments.all:
+                raise
+
+
+class NothingToWrite(KaaError):
+    """The flags leave no file over."""
+
+    conda_name = "ArgumentError"
+    exit_code = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            "--no-user leaves no start-up file over",
+            hints=("for all users of this machine: kaa init --no-user --system",),
+        )
+
+
+class CondabinMissing(KaaError):
+    """There is no directory that could be put on PATH."""
+
+    conda_name = "CondaValueError"
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(f"there is no {directory} to put on PATH", hints=("make it: kaa init --conda",))
+        self.directory = directory
+
+
+def lines_for(arguments: argparse.Namespace, entering: Entering, shell: str) -> bytes:
+    """What is written for a shell: its function, or with --condabin a directory on PATH alone."""
+    if not arguments.condabin:
+        return hook_lines(entering, shell)
+    directory = os.path.join(entering.installation.root_prefix, "condabin")  # noqa: PTH118
+    if not os.path.isdir(directory):  # noqa: PTH112
+        raise CondabinMissing(directory)
+    return search_path_lines(shell, directory)
 
 
 def plan_for(entering: Entering, shell: str, path: str) -> Edit:
     """The edit of one start-up file that teaches a shell to activate environments."""
+    return plan_install(path, read_startup_file(path), hook_lines(entering, shell), program_name())
+
+
+def hook_lines(entering: Entering, shell: str) -> bytes:
+    """The lines that teach a shell to activate environments."""
     home = str(home_directory(entering.environ))
     hook = (
         entering.shell(get_dialect(shell)).hook(entering.default(), name=program_name()).text
         if MODULES[shell] == "nushell"
         else ""
     )
-    lines = startup_lines(shell, hook_words(entering, shell, home), hook)
-    return plan_install(path, read_startup_file(path), lines, program_name())
+    return startup_lines(shell, hook_words(entering, shell, home), hook)
 
 
 def users_shell() -> str:
