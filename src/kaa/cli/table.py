@@ -60,6 +60,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("diff", _MODULES + "diff", "Show what changed in an environment.", ENVIRONMENTS),
     Command("undo", _MODULES + "undo", "Take back the last change of an environment.", ENVIRONMENTS),
     Command("rollback", _MODULES + "rollback", "Go back to an earlier state of an environment.", ENVIRONMENTS),
+    Command("adopt", _MODULES + "adopt", "Make packages of what pip or uv installed by hand.", PACKAGES),
     Command("list", _MODULES + "list", "Show the packages of an environment.", PACKAGES),
     Command("compare", _MODULES + "compare", "Tell whether an environment holds what a file asks for.", PACKAGES),
     Command("why", _MODULES + "why", "Tell who needs a package.", PACKAGES),

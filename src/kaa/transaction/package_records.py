@@ -73,11 +73,17 @@ class RecordWriter:
         self, source: Source, rendered: Mapping[str, tuple[str, str]], compiled: Collection[str], method: LinkMethod
     ) -> PrefixRecord:
         record = source.actions.record
+        aside = self.prepared.settlement.linked_aside.get(record.name, {})
+        # Bytecode of what is kept aside is not made; what has its place is another package's.
         return prefix_record(
             record,
             source,
-            [one for one in source.actions.actions if one.how is not How.BYTECODE or one.target in compiled],
-            self.prepared.settlement.linked_aside.get(record.name, {}),
+            [
+                one
+                for one in source.actions.actions
+                if one.how is not How.BYTECODE or (one.target in compiled and one.target not in aside)
+            ],
+            aside,
             rendered,
             link_type=LinkType.HARDLINK if method is LinkMethod.HARDLINK else LinkType.COPY,
             requested_specs=self.transaction.requests_of(record.name),
