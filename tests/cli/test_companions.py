@@ -110,6 +110,29 @@ def test_a_channel_whose_notices_cannot_be_read_fails_nothing(
     assert "notices.json" in answer.err
 
 
+def test_notices_after_a_change(kaa: Kaa, channel: ChannelBuilder, server: Server) -> None:
+    (channel.folder / "notices.json").write_text(json.dumps({"notices": [notice(text) for text in "abc"]}))
+    kaa.ok("config", "--add", "channels", server.url)
+    words = ("create", "-y", "-n")
+
+    def told(*words: str) -> list[str]:
+        lines = kaa.ok(*words).err.splitlines()
+        return [line.rpartition(" ")[2] for line in lines if "[warning]:" in line]
+
+    # Not unless somebody wants that: it is a connection that serves nothing else.
+    assert told(*words, "none", "alone") == []
+    assert server.count("/notices.json") == 0
+    kaa.ok("config", "--set", "number_channel_notices", "2")
+    assert told(*words, "quiet", "alone", "-q") == []
+    assert told(*words, "json", "alone", "--json") == []
+    assert server.count("/notices.json") == 0
+    assert told(*words, "one", "alone") == ["a", "b"]
+    assert told("install", "-y", "-n", "one", "notes") == ["c"]
+    assert told(*words, "three", "alone") == []
+    (channel.folder / "notices.json").write_text("{")
+    assert told(*words, "four", "alone") == []
+
+
 def test_no_channel_no_notices(kaa: Kaa) -> None:
     (kaa.home / ".condarc").write_text("channels: []\n")
     assert kaa.ok("notices", "--json").json() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
@@ -12,6 +13,8 @@ from kaa.models.channel import Channel
 
 LARGEST = 1_000_000
 FILE = "notices.json"
+NOTICES = Path(".cache", "kaa", "notices")
+"""Where it is kept what a user was told, below the home directory."""
 
 
 class Notice(msgspec.Struct, frozen=True):

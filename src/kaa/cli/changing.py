@@ -197,6 +197,8 @@ def perform(
         fetch_packages(session, missing)
     else:
         change(session, transaction)
+        if config.number_channel_notices and not (config.json or config.quiet or config.offline):
+            importlib.import_module("kaa.cli.notices_beside").tell_new_notices(session)
     return result_json(transaction, missing, names, dry_run=False)
 
 

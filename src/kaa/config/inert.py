@@ -45,7 +45,6 @@ INERT: Mapping[str, tuple[Kind[object], object, tuple[str, ...]]] = {
     "no_plugins": (Anything(), False, ()),
     "non_admin_enabled": (Anything(), True, ()),
     "notify_outdated_conda": (Anything(), False, ()),
-    "number_channel_notices": (Anything(), 0, ()),
     "plugins": (Anything(), {}, ()),
     "prefix_data_interoperability": (Anything(), True, ("pip_interop_enabled",)),
     "repodata_fns": (Anything(), ["repodata.json"], ()),

@@ -392,6 +392,12 @@ class Config:
         group="Answers and output",
         aliases=("verbose",),
     )
+    number_channel_notices = Option(
+        Integer(),
+        0,
+        "How many notices of the channels to tell after a change, each once; 0: only `kaa notices` asks for them.",
+        group="Answers and output",
+    )
     list_fields = Option(
         Texts(),
         ("name", "version", "build", "channel_name"),

@@ -13,7 +13,9 @@ from kaa.cli.arguments import add_channels, add_network, add_output
 from kaa.cli.output import print_json
 from kaa.cli.progress import clean
 
-HELP = "Show the notices of the channels. kaa asks for them here only, never beside other work."
+HELP = """Show the notices of the channels.
+
+kaa asks for them here, and beside other work only where number_channel_notices says so."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
