@@ -1,7 +1,8 @@
-"""The main job on real packages: a channel from this machine's Python and real wheels, an environment from it, used.
+"""The main job on real packages: an environment of Python and PyPI's projects, used, changed, undone, locked, remade.
 
-Run by `make demo`. Everything is made below build/demo; nothing outside it changes. Wheels come from the package index
-that pip is configured for; they are kept, so a second run works without a network.
+Run by `make demo`. Everything is made below build/demo; nothing outside it changes. Python comes from this machine's
+interpreters, packages from the index that pip or uv is configured for; what was fetched is kept, so that a second run
+works without a network.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 BUILD = Path(__file__).resolve().parent.parent / "build" / "demo"
-WHEELS, CHANNEL, ROOT = BUILD / "wheels", BUILD / "channel", BUILD / "root"
-PROJECTS = ["numpy", "pandas", "sympy", "tabulate"]
+ROOT, HOME, LOCK = BUILD / "root", BUILD / "home", BUILD / "kaa.lock"
 KAA = [sys.executable, "-m", "kaa"]
+ONLY_PYPI = ["--override-channels", "-c", "pypi"]
+SETTINGS_OF_INDEXES = (".config/pip", ".pip", ".config/uv", ".netrc")
+"""Where in a home directory it stands which package index is used, and with what password."""
 
 ENVIRON = {
-    key: value for key, value in os.environ.items() if not key.startswith(("CONDA", "KAA", "PYTHON", "VIRTUAL_ENV"))
-} | {"KAA_ROOT_PREFIX": str(ROOT), "HOME": str(BUILD / "home")}
+    key: value
+    for key, value in os.environ.items()
+    if not key.startswith(("CONDA", "KAA", "PYTHON", "VIRTUAL_ENV", "XDG_"))
+} | {"KAA_ROOT_PREFIX": str(ROOT), "HOME": str(HOME)}
 
 steps: list[tuple[str, float]] = []
 
@@ -38,31 +43,25 @@ def step(title: str, command: Sequence[str], *, environ: dict[str, str] | None =
     steps.append((title, seconds))
 
 
-def fetch_wheels() -> None:
-    """Download the wheels of `PROJECTS` and of what they need, unless they are all there."""
-    if WHEELS.is_dir() and all(any(WHEELS.glob(f"{project}-*.whl")) for project in PROJECTS):
-        print(f"wheels: {len(list(WHEELS.glob('*.whl')))} kept from an earlier run")
-        return
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    step("Fetch real wheels", [*pip, "--only-binary=:all:", "--dest", str(WHEELS), *PROJECTS], environ=dict(os.environ))
+def make_home() -> None:
+    """A home directory of its own, with the user's settings of package indexes."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    for name in SETTINGS_OF_INDEXES:
+        theirs, ours = Path.home() / name, HOME / name
+        if theirs.exists() and not ours.is_symlink():
+            ours.parent.mkdir(parents=True, exist_ok=True)
+            ours.symlink_to(theirs)
 
 
-def make_channel() -> None:
-    shutil.rmtree(CHANNEL, ignore_errors=True)
-    step("Package this machine's Python", [*KAA, "package", "python", "--channel", str(CHANNEL)])
-    wheels = sorted(str(path) for path in WHEELS.glob("*.whl"))
-    step("Package the wheels", [*KAA, "package", "wheel", *wheels, "--channel", str(CHANNEL)])
-    step("Index the channel", [*KAA, "channel", "index", str(CHANNEL)])
+def make_environments() -> None:
+    for folder in (ROOT / "envs", ROOT / "conda-meta"):
+        shutil.rmtree(folder, ignore_errors=True)
+    wanted = ["python", "numpy", "pandas", "sympy"]
+    step("Create from PyPI, with this machine's Python", [*KAA, "create", "-y", "-n", "demo", *ONLY_PYPI, *wanted])
+    step("Create another, cache warm", [*KAA, "create", "-y", "-q", "-n", "warm", *ONLY_PYPI, *wanted])
 
 
 def use_environment() -> None:
-    shutil.rmtree(ROOT, ignore_errors=True)
-    only = ["--override-channels", "-c", str(CHANNEL)]
-    step("Create, cache cold", [*KAA, "create", "-y", "-n", "demo", *only, "python", "numpy", "pandas", "sympy"])
-    step(
-        "Create another, cache warm",
-        [*KAA, "create", "-y", "-q", "-n", "warm", *only, "python", "numpy", "pandas", "sympy"],
-    )
     program = (
         "import sys, numpy, pandas, sympy;"
         "print('prefix', sys.prefix);"
@@ -75,18 +74,31 @@ def use_environment() -> None:
         hook = f'eval "$({" ".join(KAA)} shell hook bash)"; {inside}'
         step("Activate in bash", [bash, "--norc", "-ec", hook])
     step("List", [*KAA, "list", "-n", "demo"])
-    step("Add a package", [*KAA, "install", "-y", "-n", "demo", *only, "tabulate"])
+
+
+def change_and_go_back() -> None:
+    step("Add a package", [*KAA, "install", "-y", "-n", "demo", *ONLY_PYPI, "tabulate"])
     step("Use its command", [*KAA, "run", "-n", "demo", "tabulate", "--help"])
-    step("Remove it", [*KAA, "remove", "-y", "-n", "demo", "tabulate"])
+    step("Undo that", [*KAA, "undo", "-y", "-n", "demo"])
+    step("Every file against its hash", [*KAA, "verify", "-n", "demo"])
+
+
+def lock_and_remake() -> None:
+    LOCK.unlink(missing_ok=True)
+    step("Lock it", [*KAA, "export", "-n", "demo", "--format", "kaa-lock", "--file", str(LOCK)])
+    step(
+        "Make it again from the lock, offline", [*KAA, "create", "-y", "-n", "again", "--offline", "--file", str(LOCK)]
+    )
+    step("Run in that", [*KAA, "run", "-n", "again", "python", "-c", "import pandas; print(pandas.__version__)"])
     step("Remove an environment", [*KAA, "env", "remove", "-y", "-n", "warm"])
 
 
 def main() -> None:
-    BUILD.mkdir(parents=True, exist_ok=True)
-    (BUILD / "home").mkdir(exist_ok=True)
-    fetch_wheels()
-    make_channel()
+    make_home()
+    make_environments()
     use_environment()
+    change_and_go_back()
+    lock_and_remake()
     print("\n== What it took")
     for title, seconds in steps:
         print(f"{seconds:8.2f} s  {title}")
