@@ -326,11 +326,19 @@ def _plan(
     # Closing the index keeps what it computed for the next run.
     with session.open_index(channels, subdir) as index:
         index.admit((*request.install, *request.update, *request.history, *request.pins))
+        request = replace(
+            request,
+            install=index.agree(request.install),
+            update=index.agree(request.update),
+            history=index.agree(request.history),
+            pins=index.agree(request.pins),
+        )
         try:
             solution = options.solver(request, index, clock=time.monotonic, repair_seconds=REPAIR_SECONDS)
         except (PackagesNotFound, Unsolvable) as error:
             if isinstance(error, PackagesNotFound):
                 error = located(session, error, channels, index.platforms)
+            error.message = "\n".join([error.message, *index.left_out((*request.install, *request.update))])
             # It knows the interpreters of this machine, which a solve that succeeds need not load.
             interpreters = importlib.import_module("kaa.api.interpreters")
             raise interpreters.with_interpreters(session, error, channels, subdir, request.install) from None

@@ -7,18 +7,64 @@ directory. A name keeps the text that was typed; a path, which means something o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import importlib
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
 from kaa.api.session import Session
+from kaa.errors import KaaError
 from kaa.models.channel import InvalidChannel, UrlCredential, is_path, normalize_url, path_to_url, split_package_url
 from kaa.models.match_spec import ChannelText, MatchSpec
+from kaa.models.pattern import Pattern
+
+_OF_PYPI = ("pypi::", "pypi+")
+_EXTRAS = Pattern(r"\[[A-Za-z0-9._,\s-]+\]")
 
 
 def read_specs(session: Session, specs: Iterable[str | MatchSpec]) -> tuple[MatchSpec, ...]:
     """What a user typed as specs; raises InvalidMatchSpec, InvalidChannel."""
-    return tuple(resolve_spec(session, MatchSpec.parse(spec) if isinstance(spec, str) else spec) for spec in specs)
+    given = tuple(specs)
+    only_pypi = any(isinstance(spec, str) for spec in given) and _takes_python_packages_only(session, given)
+    return tuple(
+        resolve_spec(session, _parse(session, spec, only_pypi) if isinstance(spec, str) else spec) for spec in given
+    )
+
+
+def parse_specs(session: Session, texts: Sequence[str]) -> tuple[MatchSpec, ...]:
+    """What a user typed as specs whose channels are still as they were written; raises InvalidMatchSpec."""
+    only_pypi = bool(texts) and _takes_python_packages_only(session, texts)
+    return tuple(_parse(session, text, only_pypi) for text in texts)
+
+
+def _parse(session: Session, text: str, only_pypi: bool) -> MatchSpec:
+    """A spec as it was typed; where it is one of a Python project, its name is that of PyPI."""
+    is_project = text.lstrip().startswith(_OF_PYPI) or (only_pypi and "::" not in text)
+    if is_project or _EXTRAS.search(text) is not None:
+        pypi_specs = importlib.import_module("kaa.api.pypi_specs")
+        spec: MatchSpec | None
+        if is_project:
+            spec = pypi_specs.read_project(text, pypi_specs.names_of(session.config))
+        else:
+            spec = pypi_specs.read_extras(text)
+        if spec is not None:
+            return spec
+    return MatchSpec.parse(text)
+
+
+def _takes_python_packages_only(session: Session, specs: Iterable[str | MatchSpec]) -> bool:
+    """Whether no other channels are in play than indexes of Python packages."""
+    for spec in specs:
+        channel = spec.partition("::")[0] if isinstance(spec, str) and "::" in spec else ""
+        if isinstance(spec, MatchSpec) and spec.channel:
+            channel = spec.channel
+        if channel and not f"{channel}::".startswith(_OF_PYPI):
+            return False
+    try:
+        return all(channel.is_pypi for channel in session.channels())
+    except KaaError:
+        # Who needs the channels is told what is wrong with them.
+        return False
 
 
 def resolve_spec(session: Session, spec: MatchSpec) -> MatchSpec:

@@ -14,6 +14,7 @@ from kaa.api.environments import ChangeOptions, Solver
 from kaa.api.execution import execute, fetch_packages, from_elsewhere, missing_packages
 from kaa.api.session import Session
 from kaa.api.settling import settle
+from kaa.api.specs import parse_specs
 from kaa.cli.called import program_name
 from kaa.cli.output import print_json
 from kaa.cli.prompt import DryRunEnds, confirm
@@ -62,7 +63,7 @@ class Request(msgspec.Struct, frozen=True):
 def read_request(session: Session, words: Sequence[str], files: Sequence[str]) -> Request:
     """The request of positional words and --file; raises InvalidMatchSpec, InvalidEnvironmentFile, MixedRequest."""
     named = [word for word in words if is_package_address(word)]
-    specs = [MatchSpec.parse(word) for word in words if not is_package_address(word)]
+    specs = list(parse_specs(session, [word for word in words if not is_package_address(word)]))
     # The addresses on a command line have the form of lines in an explicit list.
     entries = list(parse_text_specs("\n".join(["@EXPLICIT", *named]), filename="the command line").entries)
     for file in files:

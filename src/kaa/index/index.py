@@ -153,6 +153,16 @@ class Index:
         if self._pypi is not None:
             self._pypi.admit(specs)
 
+    def agree(self, specs: Iterable[MatchSpec]) -> tuple[MatchSpec, ...]:
+        """Specs that mean of versions of PyPI what PEP 440 says that they mean."""
+        if self._pypi is None:
+            return tuple(specs)
+        return tuple(map(self._pypi.agree, specs))
+
+    def left_out(self, specs: Iterable[MatchSpec]) -> list[str]:
+        """Why there is nothing for specs although there is something of the name, in sentences."""
+        return [] if self._pypi is None else self._pypi.left_out(specs)
+
     def groups(self, name: str) -> Sequence[CandidateGroup]:
         """What is offered under a name, first channel first."""
         groups = self._groups.get(name)

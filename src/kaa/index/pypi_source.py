@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -18,16 +19,19 @@ from kaa.models.channel import Channel
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.models.subdir import NOARCH
+from kaa.models.version import Version
+from kaa.models.version_spec import VersionSpec
 from kaa.models.virtual_package import VirtualPackage
 from kaa.net.client import HttpClient
 from kaa.pypi.answers import IndexFailure, NotKept
 from kaa.pypi.index_client import ProjectIndex, open_index
 from kaa.pypi.metadata import Metadata
 from kaa.pypi.names import ProjectNames
+from kaa.pypi.pep440 import NotConvertible, agreeing_version_spec, conda_version_spec
 from kaa.pypi.project_files import ProjectFile, ProjectPage
 from kaa.pypi.wheel_metadata import MetadataInvalid
 from kaa.pypi.wheel_needs import Wanted, WheelNeeds, admits_prereleases
-from kaa.pypi.wheel_records import Admitted, WheelOffer, WheelRecords
+from kaa.pypi.wheel_records import Admitted, LeftOut, WheelOffer, WheelRecords
 from kaa.pypi.wheel_tags import WheelTags, target_of
 from kaa.solver.candidates import (
     CandidateGroup,
@@ -54,6 +58,20 @@ class PypiSettings(msgspec.Struct, frozen=True):
     """Conda names by projects, beside those that are known (`pypi_names`)."""
     pythons: Callable[[str, int], Sequence[CandidateGroup]] = lambda channel, rank: ()
     """The interpreters of this machine as candidates of a channel at a rank; called where no channel has python."""
+    sdists: SdistReader | None = None
+    """What reads sdists, where the user lets any be built."""
+
+
+class SdistReader(Protocol):
+    """What can tell of an sdist what a wheel tells of itself, if need be by running code that is in it."""
+
+    def may_build(self, project: str) -> bool:
+        """Whether sdists of a project may be built."""
+        ...
+
+    def metadata(self, record: RepoDataRecord) -> Metadata:
+        """What the wheel will say of itself; raises UnusableCandidate for what is wrong with this sdist alone."""
+        ...
 
 
 def open_pypi(
@@ -170,7 +188,8 @@ class PypiGroup:
         record = self.record(position)
         source, index = self._project.source, self._project.place.index
         try:
-            metadata = source.metadata_of(index, self.file(position))
+            file = self.file(position)
+            metadata = source.metadata_of(index, file) if file.is_wheel else source.metadata_of_sdist(record)
             needs = source.needs_of(self._project.project, record, metadata)
         except UnusableCandidate as error:
             self._refused[position] = error
@@ -194,11 +213,10 @@ class PypiGroup:
 
 def _complete(record: RepoDataRecord, needs: CandidateNeeds, metadata: Metadata) -> RepoDataRecord:
     # Where the metadata says more of python than the index, that alone counts.
-    says_python = any(split_dependency(text) == (PYTHON, text.partition(" ")[2]) for text in needs.depends)
-    kept = [text for text in record.depends if not says_python or split_dependency(text)[0] != PYTHON]
+    python = [text for text in needs.depends if split_dependency(text)[0] == PYTHON] or [record.depends[0]]
     return replace(
         record,
-        depends=tuple(dict.fromkeys([*kept, *needs.depends])),
+        depends=tuple(dict.fromkeys([*python, *record.depends[1:], *needs.depends])),
         constrains=needs.constrains,
         extra_depends=dict(needs.extra_depends),
         license=metadata.license or None,
@@ -228,21 +246,31 @@ class PypiSource:
         self._only_first_channel = only_first_channel
         self._has_before = has_before
         self._report = reporter
-        self._records = WheelRecords(WheelTags(target_of(subdir, settings.virtual_packages)))
+        self._sdists = settings.sdists
+        may_build = self._sdists.may_build if self._sdists is not None else lambda project: False
+        self._records = WheelRecords(WheelTags(target_of(subdir, settings.virtual_packages)), may_build)
         self._needs = WheelNeeds(subdir, self.names, self._odd_versions)
         self._projects: dict[str, tuple[_Project, ...]] = {}
         self._groups: dict[str, tuple[CandidateGroup, ...]] = {}
         self._find_pythons = settings.pythons
         self._admitted: dict[str, Admitted] = {}
+        self._extras: dict[str, frozenset[str]] = {}
+        """By name the extras that somebody asks for."""
         self._odd: dict[str, tuple[str, ...]] = {}
         self._told: set[str] = set()
+        self.unbuilt: dict[str, str] = {}
+        """By name the projects that were looked at and have nothing but sdists, none of which may be built."""
 
     # What is asked for
 
     def admit(self, specs: Iterable[MatchSpec]) -> None:
         """Admit the pre-releases and yanked versions that specs ask for by number."""
         for spec in specs:
-            if spec.name is None or spec.version is None:
+            if spec.name is None:
+                continue
+            if spec.extras:
+                self._extras[spec.name] = self._extras.get(spec.name, frozenset()) | set(spec.extras)
+            if spec.version is None:
                 continue
             text = str(spec.version)
             exact = text.removeprefix("==").removeprefix("=") if text.startswith(("==", "=")) else text
@@ -251,6 +279,22 @@ class PypiSource:
                 prereleases=any(letter.isalpha() for letter in text.partition("+")[0]),
                 exact=exact if "," not in exact and "|" not in exact else "",
             )
+
+    def agree(self, spec: MatchSpec) -> MatchSpec:
+        """A spec that admits of what is on offer what PEP 440 admits: `==2.1` admits 2.1+cpu as well."""
+        if spec.name is None or spec.version is None or self._has_before(spec.name, _BEHIND_ALL):
+            return spec
+        text = str(spec.version)
+        if not text.startswith(("==", "<=", ">", "!=")) or "|" in text:
+            return spec
+        odd = self._odd_versions(spec.name)
+        if not odd:
+            return spec
+        try:
+            meant = agreeing_version_spec(text, odd)
+        except NotConvertible:
+            return spec
+        return spec if meant == conda_version_spec(text) else replace(spec, version=VersionSpec(meant))
 
     def _admit(self, name: str, *, prereleases: bool = False, exact: str = "") -> None:
         found = self._admitted.get(name, Admitted())
@@ -322,9 +366,19 @@ class PypiSource:
             return WheelOffer()
         admitted = self._admitted.get(project.name, Admitted())
         offer = self._records.offer(page, project.name, project.place.channel.base_url, admitted)
-        if not offer.records and offer.left_out:
-            self._report(Note(f"{project.project}: {_why_nothing(offer)} ({project.place.channel.name})"))
+        if not offer.records and set(offer.left_out.values()) == {"source"}:
+            self.unbuilt[project.name] = project.project
         return offer
+
+    def left_out(self, specs: Iterable[MatchSpec]) -> list[str]:
+        """What was not offered although it is there, as far as somebody looked: sentences for who found nothing."""
+        asked = {spec.name: spec for spec in specs if spec.name is not None}
+        found = []
+        for name, projects in self._projects.items():
+            for project in projects:
+                if project.is_offered and project.offer.left_out:
+                    found += _left_out_of(project, asked.get(name))
+        return found
 
     def records(self, name: str) -> list[RepoDataRecord]:
         """All records of a name, as far as they are known without metadata."""
@@ -340,16 +394,16 @@ class PypiSource:
 
     def read_ahead(self, wanted: Sequence[tuple[CandidateGroup, int]]) -> None:
         """Fetch the metadata of wheels, and the pages of what they depend on."""
-        files: dict[int, tuple[ProjectIndex, list[ProjectFile]]] = {}
-        for group, position in wanted:
-            if isinstance(group, PypiGroup):
-                index = group.place.index
-                files.setdefault(id(index), (index, []))[1].append(group.file(position))
         names: dict[str, None] = {}
-        for index, ones in files.values():
-            for metadata in index.metadatas(ones):
+        own = [(group, position) for group, position in wanted if isinstance(group, PypiGroup)]
+        for place in self.places:
+            here = [one for one in own if one[0].place is place and one[0].file(one[1]).is_wheel]
+            metadatas = place.index.metadatas([group.file(position) for group, position in here])
+            for (group, position), metadata in zip(here, metadatas, strict=True):
                 if isinstance(metadata, Metadata):
-                    names.update((one.name, None) for one in self._needs.wanted(metadata) if "extra" not in one.marker)
+                    extras = self._extras.get(group.name, frozenset())
+                    python = _python_of(group.record(position))
+                    names.update((one.name, None) for one in self._needs.wanted(metadata, python, extras))
         if names:
             self.load(list(names))
 
@@ -362,13 +416,20 @@ class PypiSource:
         except NotKept as error:
             raise UnusableCandidate("kaa works offline, and its metadata is not on this machine") from error
 
+    def metadata_of_sdist(self, record: RepoDataRecord) -> Metadata:
+        """What a wheel will say of itself that is to be built; raises UnusableCandidate."""
+        assert self._sdists is not None
+        return self._sdists.metadata(record)
+
     def needs_of(self, project: str, record: RepoDataRecord, metadata: Metadata) -> CandidateNeeds:
         """What a wheel asks for beside what its record says; raises UnusableCandidate."""
-        for wanted in self._needs.wanted(metadata):
+        python = _python_of(record)
+        extras = self._extras.get(record.name, frozenset())
+        for wanted in self._needs.wanted(metadata, python, extras):
             self._admit_wanted(wanted)
-        fit = self._records.fit_of(record.fn)
-        python = record.depends[0].partition(" ")[2]
-        return self._needs.needs(metadata, project, record.version, fit.pythons, python)
+            self._extras[wanted.name] = self._extras.get(wanted.name, frozenset()) | set(wanted.extras)
+        pythons = self._records.pythons_of(record)
+        return self._needs.needs(metadata, project, record.version, pythons, python, extras)
 
     def _admit_wanted(self, wanted: Wanted) -> None:
         """What a requirement names by number is admitted, as long as nobody has looked at the project."""
@@ -400,11 +461,32 @@ class PypiSource:
             return None
 
 
-def _why_nothing(offer: WheelOffer) -> str:
-    """Why a project has no candidates."""
-    left = offer.left_out
-    if "yanked" in left:
-        return "all its versions for this platform were withdrawn (yanked); one is taken when it is asked for with =="
-    if "others" in left:
-        return "its wheels are for other platforms or Pythons"
-    return "there are only source archives of it, and no wheels"
+def _python_of(record: RepoDataRecord) -> str:
+    """The range of Pythons that the index tells of a wheel; it is its first dependency."""
+    return record.depends[0].partition(" ")[2]
+
+
+_LEFT_OUT: dict[LeftOut, str] = {
+    "source": "only source archives, and no wheels",
+    "other": "wheels for other platforms or Pythons only",
+    "yanked": "only what was withdrawn (yanked); ask for it by its number, as in {project}=={version}",
+    "prerelease": "only pre-releases; ask for one by its number, as in {project}>={version}",
+}
+
+
+def _left_out_of(project: _Project, spec: MatchSpec | None) -> list[str]:
+    """Of a project of which nothing is offered, or nothing that a spec asks for, what there is."""
+    offer, what = project.offer, project.project
+    left_out = offer.left_out
+    if spec is not None and spec.version is not None:
+        if any(spec.version.matches(record.version) for record in offer.records):
+            return []
+        left_out = {version: why for version, why in left_out.items() if spec.version.matches(version)}
+        what += f" {spec.version}"
+    elif offer.records:
+        return []
+    if not left_out:
+        return []
+    version = max(left_out, key=Version)
+    says = _LEFT_OUT[left_out[version]].format(project=project.project, version=version)
+    return [f"Of {what}, {project.place.channel.name} has {says}."]

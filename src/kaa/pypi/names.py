@@ -129,6 +129,10 @@ class ProjectNames:
         check_package_name(name)
         return name
 
+    def is_conda_name(self, name: str) -> bool:
+        """Whether it is the conda name of a project that has another name itself."""
+        return name.lower() in self._projects
+
     def project(self, name: str) -> str | None:
         """The normalised name of the project that a conda package is, None if it can be none."""
         found = self._projects.get(name)

@@ -6,7 +6,7 @@ A marker is decided as far as the target and the Pythons of the wheel decide it;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
@@ -44,6 +44,9 @@ _REQUIREMENT = Pattern(
 )
 """The usual shapes of a requirement; of all others the reference implementation says what they mean."""
 
+_DISAGREEING = ("==", "!=", "<=", *(f">{digit}" for digit in (" ", "v", *"0123456789")))
+"""How clauses begin that say something else of `1.0.post1` or `1.0+local` in the two worlds."""
+
 Held = bool | str
 """Whether a requirement counts: always, never, or while a condition holds."""
 
@@ -58,6 +61,11 @@ class Wanted(msgspec.Struct, frozen=True):
     """The version range as it is written (PEP 440)."""
     extras: tuple[str, ...]
     marker: str
+
+    @property
+    def may_disagree(self) -> bool:
+        """Whether conda's reading of the range can differ on versions that are on offer."""
+        return any(clause.strip().startswith(_DISAGREEING) for clause in self.specifier.split(","))
 
     @property
     def is_exact(self) -> bool:
@@ -89,14 +97,31 @@ class WheelNeeds:
         self._trees: dict[str, Marker | None] = {}
         self._decided: dict[tuple[str, Release, Release], Decided] = {}
 
-    def wanted(self, metadata: Metadata) -> list[Wanted]:
-        """The requirements of a wheel that can be read, those of extras among them."""
-        return [found for text in metadata.requires_dist if isinstance(found := self._parse(text), Wanted)]
+    def wanted(self, metadata: Metadata, python: str, extras: Collection[str] = ()) -> list[Wanted]:
+        """The requirements of a wheel that count for its range of Pythons, and with these extras, for all one knows."""
+        span = _span(python)
+        found = []
+        for text in metadata.requires_dist:
+            wanted = self._parse(text)
+            if not isinstance(wanted, Wanted):
+                continue
+            decided = self._decide(wanted.marker, *span)
+            if decided.plain is True or any(decided.by_extra.get(extra) is True for extra in extras):
+                found.append(wanted)
+        return found
 
     def needs(
-        self, metadata: Metadata, project: str, version: str, pythons: tuple[Release, Release | None], python: str
+        self,
+        metadata: Metadata,
+        project: str,
+        version: str,
+        pythons: tuple[Release, Release | None],
+        python: str,
+        extras_asked: Collection[str] = (),
     ) -> CandidateNeeds:
         """What a wheel asks for beside what is known: `python` is its range of Pythons as far as the index told.
+
+        What is on offer of a requirement is asked for those alone that count, of extras for those that are asked for.
 
         Raises UnusableCandidate.
         """
@@ -115,11 +140,15 @@ class WheelNeeds:
                     raise UnusableCandidate(wanted)
                 continue
             if decided.plain is not False:
-                depends[self._text(wanted, decided.plain)] = None
+                depends[self._text(wanted, decided.plain, look=decided.plain is True)] = None
             for extra, held in decided.by_extra.items():
                 if held is not False and held != decided.plain:
                     extras.setdefault(extra, []).append((wanted, held))
-        groups = {extra: self._group(extra, extras, project) for extra in extras if is_extra(extra)}
+        groups = {
+            extra: self._group(extra, extras, project, look=extra in extras_asked)
+            for extra in extras
+            if is_extra(extra)
+        }
         return CandidateNeeds(tuple(depends), (), {extra: texts for extra, texts in groups.items() if texts})
 
     # Requirements
@@ -154,11 +183,11 @@ class WheelNeeds:
         extras_wanted = tuple(sorted({normalize_project(extra) for extra in named if extra}))
         return Wanted(normalize_project(project), name, specifier, extras_wanted, (marker or "").strip())
 
-    def _text(self, wanted: Wanted, held: Held) -> str:
-        """A requirement as the text of a dependency."""
+    def _text(self, wanted: Wanted, held: Held, *, look: bool) -> str:
+        """A requirement as the text of a dependency; with `look` it agrees with PEP 440 on all that is on offer."""
         version = ""
         if wanted.specifier:
-            odd = self._odd_versions(wanted.name)
+            odd = self._odd_versions(wanted.name) if look and wanted.may_disagree else ()
             version = agreeing_version_spec(wanted.specifier, odd) if odd else conda_version_spec(wanted.specifier)
         if held is True and not wanted.extras:
             return f"{wanted.name} {version}" if version else wanted.name
@@ -170,26 +199,12 @@ class WheelNeeds:
             pairs.append(f'when="{held}"')
         return f"{wanted.name}[{','.join(pairs)}]" if pairs else wanted.name
 
-    def _group(self, extra: str, extras: Mapping[str, list[tuple[Wanted, Held]]], project: str) -> tuple[str, ...]:
+    def _group(
+        self, extra: str, extras: Mapping[str, list[tuple[Wanted, Held]]], project: str, *, look: bool
+    ) -> tuple[str, ...]:
         """What an extra adds. Where it names other extras of its own project, what these add."""
-        return tuple(dict.fromkeys(self._iter_group(extra, extras, project, True, frozenset())))
-
-    def _iter_group(
-        self,
-        extra: str,
-        extras: Mapping[str, list[tuple[Wanted, Held]]],
-        project: str,
-        condition: Held,
-        above: frozenset[str],
-    ) -> Iterable[str]:
-        for wanted, held in extras.get(extra, ()):
-            both = _both(condition, held)
-            if wanted.project != project:
-                yield self._text(wanted, both)
-                continue
-            for other in wanted.extras:
-                if other != extra and other not in above:
-                    yield from self._iter_group(other, extras, project, both, above | {extra})
+        group = _members(extra, extras, project, True, frozenset())
+        return tuple(dict.fromkeys(self._text(wanted, held, look=look and held is True) for wanted, held in group))
 
     # Markers
 
@@ -240,6 +255,23 @@ class WheelNeeds:
 
 
 _ALWAYS = Decided(True, {})
+
+
+def _members(
+    extra: str,
+    extras: Mapping[str, list[tuple[Wanted, Held]]],
+    project: str,
+    condition: Held,
+    above: frozenset[str],
+) -> Iterator[tuple[Wanted, Held]]:
+    for wanted, held in extras.get(extra, ()):
+        both = _both(condition, held)
+        if wanted.project != project:
+            yield wanted, both
+            continue
+        for other in wanted.extras:
+            if other != extra and other not in above:
+                yield from _members(other, extras, project, both, above | {extra})
 
 
 def _both(one: Held, other: Held) -> Held:

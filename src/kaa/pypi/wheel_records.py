@@ -8,22 +8,25 @@ once, and what they mean is kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from kaa.models.artifact import LONGEST_BUILD, LONGEST_VERSION
+from kaa.models.artifact import LONGEST_BUILD, LONGEST_VERSION, is_sdist
 from kaa.models.pattern import Pattern
 from kaa.models.record import RepoDataRecord
 from kaa.models.subdir import NOARCH
 from kaa.pypi.pep440 import NotConvertible, conda_version
-from kaa.pypi.project_files import ProjectFile, ProjectPage
+from kaa.pypi.project_files import ProjectFile, ProjectPage, normalize_project
 from kaa.pypi.python_specs import PythonSpecs
-from kaa.pypi.wheel_tags import WheelFit, WheelTags
+from kaa.pypi.wheel_tags import Release, WheelFit, WheelTags
 
 _PLAIN_VERSION = Pattern(r"(?:0|[1-9][0-9]{0,9})(?:\.(?:0|[1-9][0-9]{0,9}))*")
 _PRERELEASE = Pattern(r"[0-9](?:a|b|rc|\.dev)[0-9]")
 _BUILD_TAG = Pattern(r"([0-9]{1,9})(.*)")
+BUILT_FOR = range(7, 20)
+"""The minor versions of Python 3 that an sdist may be built for."""
 _NOT_IN_BUILD = re.compile(r"[^a-zA-Z0-9_.+]")
 
 
@@ -38,14 +41,18 @@ class Admitted(msgspec.Struct, frozen=True):
 NOTHING_MORE = Admitted()
 
 
+LeftOut: TypeAlias = Literal["source", "prerelease", "yanked", "other"]
+"""A version that has no wheels, is not final, was withdrawn, or has wheels for other platforms and Pythons."""
+
+
 class WheelOffer(msgspec.Struct, frozen=True):
     """What a page offers for a target."""
 
     records: tuple[RepoDataRecord, ...] = ()
     files: tuple[ProjectFile, ...] = ()
     """The wheel of each record."""
-    left_out: dict[str, int] = {}
-    """Why there is nothing of versions: how many, by what they are (`sdists`, `prereleases`, `yanked`, `others`)."""
+    left_out: dict[str, LeftOut] = {}
+    """Why there is nothing of versions."""
 
 
 class _Row(msgspec.Struct):
@@ -94,10 +101,15 @@ def is_prerelease(version: str) -> bool:
 
 
 class WheelRecords:
-    """Makes records of the pages of one target; what was worked out for one page serves the next."""
+    """Makes records of the pages of one target; what was worked out for one page serves the next.
 
-    def __init__(self, tags: WheelTags) -> None:
+    Sdists are among them of the projects of which `may_build` says so: one record for each Python that one may be built
+    for.
+    """
+
+    def __init__(self, tags: WheelTags, may_build: Callable[[str], bool] = lambda project: False) -> None:
         self.tags = tags
+        self._may_build = may_build
         self._versions = Versions()
         self._pythons = PythonSpecs()
 
@@ -106,31 +118,35 @@ class WheelRecords:
 
         Pre-releases are among them where they are admitted, or where there is nothing else.
         """
-        rows, sdists, others = self._read(page.files)
+        rows, sdists, others = self._read(page)
         plain = [row for row in rows if row.file.yanked is None or row.version in admitted.yanked]
-        yanked = {row.version for row in rows} - {row.version for row in plain}
         chosen = plain
         if not admitted.prereleases:
             final = [row for row in plain if not is_prerelease(row.version)]
             chosen = final or plain
-        prereleases = {row.version for row in plain} - {row.version for row in chosen}
-        offered = {row.version for row in chosen}
-        counts = {
-            "sdists": len(sdists - {row.version for row in rows}),
-            "prereleases": len(prereleases),
-            "yanked": len(yanked),
-            "others": len(others - offered - prereleases - yanked),
-        }
+        left_out: dict[str, LeftOut] = dict.fromkeys(sdists, "source")
+        left_out.update(dict.fromkeys(others, "other"))
+        left_out.update((row.version, "yanked") for row in rows)
+        left_out.update((row.version, "prerelease") for row in plain)
+        for row in chosen:
+            left_out.pop(row.version, None)
         best = list(_best(chosen))
         return WheelOffer(
             tuple(self._records(best, page.project, name, channel)),
             tuple(row.file for row in best),
-            {reason: count for reason, count in counts.items() if count},
+            left_out,
         )
 
     def normal_version(self, text: str) -> str | None:
         """A version in its one spelling, None for what is none."""
         return self._versions.read(text)
+
+    def pythons_of(self, record: RepoDataRecord) -> tuple[Release, Release | None]:
+        """The Pythons that a record of an offer is for, by its tags."""
+        if is_sdist(record.fn):
+            minor = int(record.build.partition("_")[0].removeprefix("cp3"))
+            return (3, minor), (3, minor + 1)
+        return self.fit_of(record.fn).pythons
 
     def fit_of(self, file_name: str) -> WheelFit:
         """What the tags of a wheel ask for that was offered."""
@@ -144,17 +160,20 @@ class WheelRecords:
         odd = (self._versions.read(text) for text in texts if _PLAIN_VERSION.fullmatch(text) is None)
         return {version for version in odd if version is not None and ("+" in version or "post" in version)}
 
-    def _read(self, files: Iterable[ProjectFile]) -> tuple[list[_Row], set[str], set[str]]:
+    def _read(self, page: ProjectPage) -> tuple[list[_Row], set[str], set[str]]:
         """The wheels that fit, the versions of sdists, and those of wheels that do not fit."""
         rows: list[_Row] = []
         sdists: set[str] = set()
         others: set[str] = set()
         fit_of, version_of = self.tags.fit, self._versions.read
-        for file in files:
+        may_build = self._may_build(page.project)
+        for file in page.files:
             if not file.is_wheel:
-                version = version_of(_sdist_version(file.file_name))
+                version = version_of(sdist_version(file.file_name, page.project))
                 if version is not None:
                     sdists.add(version)
+                    if may_build:
+                        rows += self._sdist_rows(file, version)
                 continue
             parts = file.file_name[:-4].split("-")
             version = version_of(parts[1])
@@ -167,6 +186,14 @@ class WheelRecords:
             else:
                 rows.append(_Row(file, version, fit, tags, parts[2] if len(parts) == 6 else ""))
         return rows, sdists, others
+
+    def _sdist_rows(self, file: ProjectFile, version: str) -> Iterable[_Row]:
+        """What may be built of an sdist. Any wheel is preferred to it, and newer Pythons to older ones."""
+        platform = self.tags.target.subdir
+        for minor in BUILT_FOR:
+            fit = WheelFit(((3, minor), (3, minor + 1)), (), True, minor, (0, 0, 0), False)
+            if self._pythons.clauses(fit.pythons, file.requires_python) is not None:
+                yield _Row(file, version, fit, (f"cp3{minor}", "sdist", platform), "")
 
     def _records(self, rows: Iterable[_Row], project: str, name: str, channel: str) -> Iterable[RepoDataRecord]:
         depends: dict[tuple[WheelFit, str], tuple[str, ...]] = {}
@@ -233,5 +260,17 @@ def _tags_of(file_name: str) -> tuple[str, str, str]:
     return parts[1], parts[2], parts[3]
 
 
-def _sdist_version(file_name: str) -> str:
-    return file_name.removesuffix(".zip").removesuffix(".tar.gz").rpartition("-")[2]
+def sdist_version(file_name: str, project: str) -> str:
+    """The version that the name of an sdist of a project (normalised) tells; empty for a file of something else.
+
+    >>> sdist_version("zope.interface-5.0.tar.gz", "zope-interface"), sdist_version("tool-more-1.0.zip", "tool")
+    ('5.0', '')
+    """
+    stem = file_name.removesuffix(".zip").removesuffix(".tar.gz")
+    left, _, right = stem.rpartition("-")
+    if normalize_project(left) == project:
+        return right
+    for position, character in enumerate(stem):
+        if character == "-" and normalize_project(stem[:position]) == project:
+            return stem[position + 1 :] if stem[position + 1 : position + 2].isdigit() else ""
+    return ""

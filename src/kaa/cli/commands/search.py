@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from kaa.api.listing import list_environments, read_environment
 from kaa.api.searching import PackagesNotOffered, search_dependents, search_packages
 from kaa.api.session import Session
+from kaa.api.specs import parse_specs
 from kaa.cli.arguments import add_channels, add_network, add_output, ignored
 from kaa.cli.output import print_json, size_text, table
 from kaa.cli.records import ChannelNames, channel_names, full_json
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
-    spec = MatchSpec.parse(arguments.spec)
+    [spec] = parse_specs(session, [arguments.spec])
     if arguments.envs:
         return search_environments(session, spec)
     if arguments.reverse_dependency:
