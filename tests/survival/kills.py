@@ -29,6 +29,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -440,6 +441,9 @@ def kill_in(
         counts = {way: count for way, count in counts.items() if way not in TRACED}
     # In memory where that is possible: faster, and gone with this process whatever happens.
     enter_own_mounts() or mount_tmpfs(folder, "size=4g")
+    # So is what is staged to make packages: some thousands of files, which a busy disk removes slowly.
+    tempfile.tempdir = str(folder / "tmp")
+    Path(tempfile.tempdir).mkdir()
     ground = Ground(folder)
     build_channel(ground)
     if any(scene.startswith(REAL) for scene in scenes):

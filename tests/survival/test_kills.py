@@ -19,7 +19,7 @@ def test_killed_at_a_few_points(scene: str) -> None:
 @pytest.mark.parametrize("scene", SCENES)
 def test_killed_at_many_points(scene: str) -> None:
     if scene.startswith(REAL):
-        ways = {"seam": 2, "alone": 1, "call": 4, "power": 1}
+        ways = {"seam": 1, "call": 3, "power": 1}
     else:
         ways = {"seam": 6, "alone": 3, "call": 16, "short": 3, "power": 3, "time": 4}
     assert points_without_problems("kills", scene, *(f"--{way}={count}" for way, count in ways.items()))
