@@ -18,8 +18,8 @@ from kaa.pypi.sdist import (
     read_build_system,
     read_static_metadata,
     unpack_sdist,
-    version_of,
 )
+from kaa.pypi.wheel_records import sdist_version
 from tests.pypi_index import Sdist
 
 
@@ -54,15 +54,13 @@ def zip_of(files: dict[str, bytes]) -> bytes:
         ("python_dateutil-2.8.2.zip", "python-dateutil", "2.8.2"),
         ("Zope.Interface-5.0rc1.tar.gz", "zope-interface", "5.0rc1"),
         ("tool-1.0-1.tar.gz", "tool", "1.0-1"),
-        ("tool-more-1.0.tar.gz", "tool", None),
-        ("other-1.0.tar.gz", "tool", None),
-        ("tool-1.0.tar.bz2", "tool", None),
-        ("tool-1.0-py3-none-any.whl", "tool", None),
-        ("tool.tar.gz", "tool", None),
+        ("tool-more-1.0.tar.gz", "tool", ""),
+        ("other-1.0.tar.gz", "tool", ""),
+        ("tool.tar.gz", "tool", ""),
     ],
 )
-def test_versions_in_file_names(file_name: str, project: str, version: str | None) -> None:
-    assert version_of(file_name, project) == version
+def test_versions_in_file_names(file_name: str, project: str, version: str) -> None:
+    assert sdist_version(file_name, project) == version
 
 
 @pytest.mark.parametrize(

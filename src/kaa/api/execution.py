@@ -14,6 +14,7 @@ from kaa.config.reaching import channel_config
 from kaa.config.values import link_options
 from kaa.errors import KaaError
 from kaa.host.platform import current_subdir
+from kaa.models.artifact import is_sdist
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.cache import ExtractedPackage
 from kaa.package_cache.extracted_package import read_record
@@ -91,12 +92,22 @@ def _with_platform(transaction: Transaction) -> Transaction:
 def fetch_packages(session: Session, records: Sequence[RepoDataRecord]) -> list[ExtractedPackage]:
     """Download, verify and extract what the cache does not hold yet; the extracted packages, in the given order."""
     return ensure(
-        records,
+        with_wheels(session, records),
         session.package_cache,
         session.client,
         session.reporter,
         parallel=session.config.fetch_threads or DEFAULT_THREADS,
     )
+
+
+def with_wheels(session: Session, records: Sequence[RepoDataRecord]) -> Sequence[RepoDataRecord]:
+    """The records, after the wheels were built of those that are sdists and not in the cache."""
+    if not any(is_sdist(record.fn) for record in records):
+        return records
+    # Seldom, and it loads all that a solve loads.
+    from kaa.api.building import with_built  # noqa: PLC0415
+
+    return with_built(session, records)
 
 
 def missing_packages(session: Session, transaction: Transaction) -> list[RepoDataRecord]:

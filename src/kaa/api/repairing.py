@@ -19,7 +19,7 @@ import msgspec
 
 from kaa.api.damaged_files import DamagedFiles
 from kaa.api.environments import ChangeOptions, PackagesNotInstalled, plan_dependencies, subdir_of
-from kaa.api.execution import DEFAULT_THREADS, execute
+from kaa.api.execution import DEFAULT_THREADS, execute, with_wheels
 from kaa.api.lost_packages import fetch_lost_package, find_lost_package
 from kaa.api.repair_plan import REPLACED, Left, PackageRepair, RepairOutcome, RepairPlan, as_offered
 from kaa.api.session import Session
@@ -385,7 +385,7 @@ def _fetch(session: Session, records: Sequence[PrefixRecord]) -> KaaError | None
     """Have packages in the cache as they were built; gives what stood in the way."""
     try:
         ensure(
-            [as_offered(record) for record in records],
+            with_wheels(session, [as_offered(record) for record in records]),
             session.package_cache,
             session.client,
             session.reporter,

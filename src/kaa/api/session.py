@@ -87,6 +87,8 @@ class Session:
         self.checkpoint = checkpoint
         # Whether so many new scripts of packages may run; None: nobody can be asked.
         self.consent: Callable[[int], bool | None] = lambda count: None
+        # The projects for whose building this session works, the outermost first.
+        self.builds: tuple[str, ...] = ()
         self.environ = os.environ if environ is None else environ
         self.cwd = cwd or Path.cwd()
         self.credentials = Credentials(find_netrc(self.environ))
@@ -234,7 +236,8 @@ class Session:
             return groups
 
         settings = importlib.import_module("kaa.index.pypi_source").PypiSettings
-        made: PypiSettings = settings(self.virtual_packages(subdir), values.pypi_names(self.config), pythons)
+        sdists = importlib.import_module("kaa.api.building").SdistBuilder(self) if self.config.build_sdists else None
+        made: PypiSettings = settings(self.virtual_packages(subdir), values.pypi_names(self.config), pythons, sdists)
         return made
 
     def _related_channels(self) -> RelatedChannels | None:

@@ -215,7 +215,40 @@ def add_solving(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write all that the solver saw to a file (compressed: .zst), for `kaa solve-problem`",
     )
+    add_building(group)
     ignored(group, "--solver", nargs=None)
+
+
+class AddName(argparse.Action):
+    """NAME, several times."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, (*(getattr(namespace, self.dest) or ()), str(values)))
+
+
+def add_building(group: argparse._ActionsContainer) -> None:
+    """--build and --build-package."""
+    flag(
+        group,
+        "--build",
+        option="build_sdists",
+        value=("*",),
+        help="build wheels of projects of which an index of Python packages has only source archives; this runs code "
+        "of their makers",
+    )
+    group.add_argument(
+        "--build-package",
+        dest="build_sdists",
+        action=AddName,
+        metavar="NAME",
+        help="the same for one project; may be repeated",
+    )
 
 
 def add_update_mode(parser: argparse.ArgumentParser) -> None:

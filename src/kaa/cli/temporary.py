@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kaa.envfiles.script_blocks import ScriptBlock
 
 BEARING = (
+    "build_sdists",
     "channels",
     "channel_alias",
     "channel_priority",
@@ -95,7 +96,7 @@ def configured(arguments: argparse.Namespace, environ: Mapping[str, str], block:
     """The configuration with the channels of the command line, else those of a script, else those configured."""
     root_prefix = root_prefix_of(arguments, environ)
     given: dict[str, object] = {"register_envs": False}
-    for name in ("offline", "quiet", "verbosity"):
+    for name in ("build_sdists", "offline", "quiet", "verbosity"):
         if (value := getattr(arguments, name, None)) is not None:
             given[name] = value
     if not getattr(arguments, "verbosity", None) and not sys.stderr.isatty():

@@ -242,6 +242,22 @@ class Config:
         group="Channels",
         trusted=True,
     )
+    build_sdists = Option(
+        Texts(),
+        (),
+        "Projects of which wheels may be built of source archives (sdists), which runs code of their makers; * means "
+        "any. Without it, only wheels are installed.",
+        group="Channels",
+        trusted=True,
+    )
+    pip_section = Option(
+        Choice("solve", "pip"),
+        "solve",
+        "solve: what the pip sections of environment files name is solved for and installed with the other packages, "
+        "from the channel pypi, but for what only pip can install; pip: the environment's own pip installs all of it "
+        "afterwards.",
+        group="Channels",
+    )
     migrated_channel_aliases = Option(
         Texts(),
         (),

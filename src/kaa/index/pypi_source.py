@@ -258,8 +258,6 @@ class PypiSource:
         """By name the extras that somebody asks for."""
         self._odd: dict[str, tuple[str, ...]] = {}
         self._told: set[str] = set()
-        self.unbuilt: dict[str, str] = {}
-        """By name the projects that were looked at and have nothing but sdists, none of which may be built."""
 
     # What is asked for
 
@@ -284,15 +282,14 @@ class PypiSource:
         """A spec that admits of what is on offer what PEP 440 admits: `==2.1` admits 2.1+cpu as well."""
         if spec.name is None or spec.version is None or self._has_before(spec.name, _BEHIND_ALL):
             return spec
-        text = str(spec.version)
-        if not text.startswith(("==", "<=", ">", "!=")) or "|" in text:
-            return spec
         odd = self._odd_versions(spec.name)
         if not odd:
             return spec
         try:
+            text = ",".join(map(_python_clause, str(spec.version).split(",")))
             meant = agreeing_version_spec(text, odd)
         except NotConvertible:
+            # A range that only conda knows.
             return spec
         return spec if meant == conda_version_spec(text) else replace(spec, version=VersionSpec(meant))
 
@@ -365,10 +362,7 @@ class PypiSource:
         if page is None:
             return WheelOffer()
         admitted = self._admitted.get(project.name, Admitted())
-        offer = self._records.offer(page, project.name, project.place.channel.base_url, admitted)
-        if not offer.records and set(offer.left_out.values()) == {"source"}:
-            self.unbuilt[project.name] = project.project
-        return offer
+        return self._records.offer(page, project.name, project.place.channel.base_url, admitted)
 
     def left_out(self, specs: Iterable[MatchSpec]) -> list[str]:
         """What was not offered although it is there, as far as somebody looked: sentences for who found nothing."""
@@ -461,13 +455,22 @@ class PypiSource:
             return None
 
 
+def _python_clause(clause: str) -> str:
+    """A clause of a range of conda's as PEP 440 writes it: `=2.1` and `2.1.*` are `==2.1.*`."""
+    bare = clause.removeprefix("=")
+    if bare.startswith("=") or (bare == clause and clause[:1] in "<>!~"):
+        return clause
+    return f"=={bare}" if bare == clause and not clause.endswith("*") else f"=={bare.removesuffix('.*')}.*"
+
+
 def _python_of(record: RepoDataRecord) -> str:
     """The range of Pythons that the index tells of a wheel; it is its first dependency."""
     return record.depends[0].partition(" ")[2]
 
 
 _LEFT_OUT: dict[LeftOut, str] = {
-    "source": "only source archives, and no wheels",
+    "source": "only source archives, and no wheels; let them be built, which runs code of their makers, with "
+    "--build-package {project}",
     "other": "wheels for other platforms or Pythons only",
     "yanked": "only what was withdrawn (yanked); ask for it by its number, as in {project}=={version}",
     "prerelease": "only pre-releases; ask for one by its number, as in {project}>={version}",

@@ -39,7 +39,8 @@ class NotBuilt(KaaError):
             f"{record.name} {record.version} has to be built of {record.fn}, which runs code of its makers, and that "
             "was not asked for",
             hints=(
-                f"let it be built with --build-package {record.name} (or everything with --build)",
+                f"let it be built with --build-package {record.name}, everything with --build, or with build_sdists in "
+                "the configuration",
                 "solve anew: there may be a version with a wheel",
             ),
         )

@@ -1,10 +1,4 @@
-"""Source distributions (PEP 517, 625, 643): their names, what they say of themselves, and unpacking them.
-
-Nothing of what is in one is run here.
-
->>> version_of("zope.interface-5.0.tar.gz", "zope-interface"), version_of("tool-more-1.0.zip", "tool")
-('5.0', None)
-"""
+"""Source distributions (PEP 517, 625, 643): what they say of themselves, and unpacking them; no code in them is run."""
 
 from __future__ import annotations
 
@@ -17,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
-from packaging.version import InvalidVersion, Version
 
 from kaa.archive.extract import MemberReader, extract_members
 from kaa.archive.read import LARGEST_RATIO, LEAST_LIMIT
@@ -25,7 +18,6 @@ from kaa.archive.tar import DIRECTORY, FILE, SYMBOLIC_LINK, Damaged, Member, Tar
 from kaa.archive.zip import ZipMember, ZipReader
 from kaa.errors import KaaError
 from kaa.pypi.metadata import LARGEST_METADATA, Metadata, UnreadableMetadata, iter_headers, parse_metadata
-from kaa.pypi.project_files import SDIST_EXTENSIONS, normalize_project
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """What builds a source tree that names no backend (PEP 517)."""
@@ -58,20 +50,6 @@ class BuildSystem(msgspec.Struct, frozen=True):
     requires: tuple[str, ...] = LEGACY_REQUIREMENTS
     backend: str = LEGACY_BACKEND
     backend_path: tuple[str, ...] = ()
-
-
-def version_of(file_name: str, project: str) -> str | None:
-    """The version that the name of an sdist of a project (normalised) tells; None for a file of something else."""
-    extension = next((ending for ending in SDIST_EXTENSIONS if file_name.endswith(ending)), None)
-    if extension is None:
-        return None
-    stem = file_name.removesuffix(extension)
-    for position, character in enumerate(stem):
-        if character == "-" and normalize_project(stem[:position]) == project:
-            with contextlib.suppress(InvalidVersion):
-                Version(stem[position + 1 :])
-                return stem[position + 1 :]
-    return None
 
 
 # -- what it says of itself -------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from kaa.api.execution import missing_packages
 from kaa.api.repair_plan import Left, PackageRepair, RepairPlan
 from kaa.api.repairing import plan_repair, repair_environment
 from kaa.api.session import Session
-from kaa.cli.arguments import add_channels, add_frozen, add_network, add_output, add_prompts, flag
+from kaa.cli.arguments import add_building, add_channels, add_frozen, add_network, add_output, add_prompts, flag
 from kaa.cli.changing import EnvironmentNotWritable, command_line
 from kaa.cli.commands.verify import add_targets, counted, find_targets
 from kaa.cli.output import print_json
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         option="dry_run",
         help=argparse.SUPPRESS,
     )
-    add_channels(parser)
+    add_building(add_channels(parser))
     add_network(parser)
     add_frozen(parser)
     add_prompts(parser)

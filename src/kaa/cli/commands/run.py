@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from kaa.cli.arguments import add_output, add_target, flag, ignored
+from kaa.cli.arguments import add_building, add_output, add_target, flag, ignored
 from kaa.cli.entering import Entering, tell
 from kaa.errors import KaaError
 from kaa.shell.activation import active_prefix
@@ -95,6 +95,7 @@ def add_temporary(parser: argparse.ArgumentParser) -> None:
         "-O", "--override-channels", action="store_true", help="use the channels given with -c and no others"
     )
     group.add_argument("--refresh", action="store_true", help="solve it again, whether it is old or not")
+    add_building(group)
     flag(group, "--offline", option="offline", help="use what is on this machine")
 
 

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from kaa.api.lock_formats import find_lock
 from kaa.api.session import Session
-from kaa.cli.arguments import add_channels, add_frozen, add_linking, add_network, add_output, add_prompts, add_target
+from kaa.cli.arguments import (
+    add_building,
+    add_channels,
+    add_frozen,
+    add_linking,
+    add_network,
+    add_output,
+    add_prompts,
+    add_target,
+)
 from kaa.cli.configuring import ArgumentsMissing, existing_target, new_target
 from kaa.cli.locked import sync
 from kaa.envfiles.lock import LOCK_NAMES
@@ -27,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--environment", metavar="NAME", help="which environment of the lock (default: `default`)")
     add_target(parser)
-    add_channels(parser)
+    add_building(add_channels(parser))
     add_linking(parser)
     add_frozen(parser)
     add_prompts(parser)

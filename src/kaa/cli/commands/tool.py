@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaa.cli.arguments import add_channels, add_network, add_output
+from kaa.cli.arguments import add_building, add_channels, add_network, add_output
 from kaa.cli.commands.run import add_temporary, become
 from kaa.cli.entering import Entering, find_command
 from kaa.config.sources import expand_text
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     upgrading = words.add_parser("upgrade", help="bring tools to newer versions", allow_abbrev=False)
     upgrading.add_argument("names", nargs="*", metavar="NAME", help="the tool")
     upgrading.add_argument("--all", action="store_true", help="all tools")
-    add_channels(upgrading)
+    add_building(add_channels(upgrading))
     add_network(upgrading)
     listing = words.add_parser("list", help="show the tools", allow_abbrev=False)
     removing = words.add_parser("uninstall", help="remove tools", allow_abbrev=False)
@@ -96,7 +96,7 @@ def add_installing(parser: argparse.ArgumentParser) -> None:
         help="another package there whose programs get launchers, too; may be repeated",
     )
     parser.add_argument("--bin-dir", metavar="DIR", help="where the launchers go (default: ROOT/tools/bin)")
-    add_channels(parser)
+    add_building(add_channels(parser))
     add_network(parser)
 
 
