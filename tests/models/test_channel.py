@@ -14,7 +14,9 @@ from kaa.models.channel import (
     Channel,
     ChannelConfig,
     InvalidChannel,
+    PypiIndexes,
     UrlCredential,
+    is_path,
     normalize_url,
     path_to_url,
     split_credentials,
@@ -276,3 +278,67 @@ def test_splitting_package_urls(url: str, parts: tuple[str, str, str]) -> None:
 
 def test_examples() -> None:
     assert doctest.testmod(channel_module).failed == 0
+
+
+PYPI = ChannelConfig(
+    home="/home/me",
+    find_pypi=lambda: PypiIndexes(
+        ("https://me:secret@Extra.example/simple/", "https://main.example/simple", "file:///wheels"),
+        "https://main.example/simple/",
+    ),
+)
+
+INDEXES = [
+    ("pypi+https://Main.example:443/simple/", "pypi+https://main.example/simple", "pypi"),
+    ("pypi+https://u:p@other.example/simple", "pypi+https://other.example/simple", None),
+    ("pypi+http://127.0.0.1:8080/root/dev/+simple/", "pypi+http://127.0.0.1:8080/root/dev/+simple", None),
+    ("pypi+./wheels", "pypi+file:///work/wheels", None),
+    ("pypi+file:./wheels", "pypi+file:///work/wheels", None),
+    ("pypi+../a b", "pypi+file:///a%20b", None),
+    ("pypi+~/wheels", "pypi+file:///home/me/wheels", None),
+    ("pypi+file:///srv/wheels/", "pypi+file:///srv/wheels", None),
+]
+
+
+@pytest.mark.parametrize(("text", "base_url", "name"), INDEXES)
+def test_indexes_of_python_packages(text: str, base_url: str, name: str | None) -> None:
+    [channel] = PYPI.resolve(text, "/work")
+    assert (channel.base_url, channel.name) == (base_url, name or base_url)
+    assert channel.is_pypi
+    assert channel.index_url == base_url.removeprefix("pypi+")
+    assert PYPI.resolve(channel.base_url, "/") == (channel,)
+    assert is_path(text) == (text.startswith(("pypi+.", "pypi+~", "pypi+file:.")))
+
+
+def test_pypi_is_what_the_user_configured() -> None:
+    channels = PYPI.resolve("pypi", "/work")
+    assert [channel.base_url for channel in channels] == [
+        "pypi+https://extra.example/simple",
+        "pypi+https://main.example/simple",
+        "pypi+file:///wheels",
+    ]
+    assert [channel.name for channel in channels] == [channels[0].base_url, "pypi", channels[2].base_url]
+    assert channels[0].credential == UrlCredential(user="me", password="secret")
+    assert "secret" not in f"{channels} {PYPI}"
+    assert {PYPI.canonical_name(channel.base_url) for channel in channels} == {"pypi"}
+    assert PYPI.canonical_name("pypi+https://o.example/simple") == "pypi+https://o.example/simple"
+
+
+def test_a_channel_of_ones_own_may_be_called_pypi() -> None:
+    mine = ChannelConfig(custom_channels={"pypi": "https://host"}, find_pypi=PYPI.find_pypi)
+    assert [channel.base_url for channel in mine.resolve("pypi", "/")] == ["https://host/pypi"]
+    mine = ChannelConfig(custom_multichannels={"pypi": ("https://host/a",)}, find_pypi=PYPI.find_pypi)
+    assert [channel.base_url for channel in mine.resolve("pypi", "/")] == ["https://host/a"]
+
+
+@pytest.mark.parametrize("text", ["pypi", "pypi+", "pypi+name", "pypi+https://", "pypi+file:x", "pypi+https://h/s?q=1"])
+def test_what_is_no_index(text: str) -> None:
+    with pytest.raises(InvalidChannel) as caught:
+        ChannelConfig().resolve(text, "/")
+    assert caught.value.hints or "://" in text
+
+
+def test_a_password_in_the_address_of_an_index_is_never_shown() -> None:
+    with pytest.raises(InvalidChannel) as caught:
+        ChannelConfig().resolve("pypi+https://me:secret@host/simple?q=1", "/")
+    assert "secret" not in str(caught.value)

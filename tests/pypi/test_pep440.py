@@ -8,7 +8,14 @@ from packaging.version import Version as PythonVersion
 
 from kaa.models.version import Version
 from kaa.models.version_spec import VersionSpec
-from kaa.pypi.pep440 import NotConvertible, conda_name, conda_version, conda_version_spec
+from kaa.pypi.pep440 import (
+    NotConvertible,
+    agreeing_version_spec,
+    conda_name,
+    conda_version,
+    conda_version_spec,
+    names_prerelease,
+)
 
 VERSIONS = [
     ("1.0", "1.0"),
@@ -130,7 +137,35 @@ def test_no_pre_release_of_the_end_is_let_in(clause: str, version: str) -> None:
     assert VersionSpec(conda_version_spec(clause)).matches("1.99.99.post3")
 
 
-@pytest.mark.parametrize(("older_by_pep_440", "newer_by_pep_440"), [("1.0.post1", "1.0.0.1"), ("1.0.dev1", "1.0a1")])
+every_version = st.builds(
+    "{}{}{}{}".format,
+    releases,
+    suffixes,
+    st.sampled_from(["", "", ".post1", ".dev2", ".post2.dev1"]),
+    st.sampled_from(["", "", "+cpu", "+1", "+1.x"]),
+).map(conda_version)
+
+
+@settings(deadline=None)
+@given(st.lists(clauses(), max_size=3), st.lists(every_version, min_size=1, max_size=5))
+def test_a_range_agrees_on_versions_that_are_known(parts: list[str], known: list[str]) -> None:
+    text = ",".join(parts)
+    meant = agreeing_version_spec(text, known)
+    for version in known:
+        admits = not meant or VersionSpec(meant).matches(version)
+        assert admits == SpecifierSet(text).contains(version, prereleases=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [(">=1", False), (">=1rc1", True), ("==1.dev1", True), ("<2,>=1a1", True), ("!=1rc1", False)]
+)
+def test_ranges_that_name_a_pre_release(text: str, expected: bool) -> None:
+    assert names_prerelease(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("older_by_pep_440", "newer_by_pep_440"), [("1.0.post1", "1.0.0.1"), ("1.0.dev1", "1.0a1"), ("1.0", "1.0+x")]
+)
 def test_the_orders_differ_where_the_module_says(older_by_pep_440: str, newer_by_pep_440: str) -> None:
     assert PythonVersion(older_by_pep_440) < PythonVersion(newer_by_pep_440)
     assert Version(conda_version(older_by_pep_440)) > Version(conda_version(newer_by_pep_440))

@@ -1,17 +1,19 @@
 """Versions and version ranges of Python packages (PEP 440) as conda versions and version specs.
 
 A version keeps its normalised PEP 440 spelling, which is what conda packages of Python projects have always carried:
-people ask for `python-dateutil ==2.9.0.post0`. The two orders agree on releases, on pre-releases, and on local
-versions; they differ here, and no other spelling that people would recognise avoids it:
+people ask for `python-dateutil ==2.9.0.post0`. The two orders agree on releases and on pre-releases; they differ here,
+and no other spelling that people would recognise avoids it:
 
 - `1.0.post1` is newer than `1.0.0.1` for conda; for PEP 440 it lies between `1.0` and `1.0.0.1`;
 - zeros before a suffix count for conda: `2.0rc1` is older than `2.0.0rc1`; for PEP 440 they are equal;
 - `1.0.dev1` is newer than `1.0a1` for conda; for PEP 440 it is older;
-- `==1.0` admits `1.0+local` by PEP 440 and not for conda, and `<=1.0` as well.
+- `1.0+local` is older than `1.0` for conda; for PEP 440 it is newer, and all that is true of 1.0 is true of it: `==1.0`
+  and `>=1.0` admit it.
 
 A range keeps what PEP 440 says of its ends as far as conda's order can say it: `<2.0` keeps all pre-releases of 2 out
 (`<2a0`), `~=2.2` becomes `>=2.2,2.*`. Post-releases of 1.7 are greater than 1.7 for conda, so `>1.7` lets them in.
-Whether pre-releases are welcome at all is for PEP 440 a matter of the installer; conda's ranges include them.
+Whether pre-releases are welcome at all is for PEP 440 a matter of the installer; conda's ranges include them. Where it
+is known which versions there are, `agreeing_version_spec` says exactly what PEP 440 says.
 """
 
 from __future__ import annotations

@@ -44,9 +44,6 @@ _REQUIREMENT = Pattern(
 )
 """The usual shapes of a requirement; of all others the reference implementation says what they mean."""
 
-_DISAGREEING = ("==", "!=", "<=", *(f">{digit}" for digit in (" ", "v", *"0123456789")))
-"""How clauses begin that say something else of `1.0.post1` or `1.0+local` in the two worlds."""
-
 Held = bool | str
 """Whether a requirement counts: always, never, or while a condition holds."""
 
@@ -61,11 +58,6 @@ class Wanted(msgspec.Struct, frozen=True):
     """The version range as it is written (PEP 440)."""
     extras: tuple[str, ...]
     marker: str
-
-    @property
-    def may_disagree(self) -> bool:
-        """Whether conda's reading of the range can differ on versions that are on offer."""
-        return any(clause.strip().startswith(_DISAGREEING) for clause in self.specifier.split(","))
 
     @property
     def is_exact(self) -> bool:
@@ -187,7 +179,7 @@ class WheelNeeds:
         """A requirement as the text of a dependency; with `look` it agrees with PEP 440 on all that is on offer."""
         version = ""
         if wanted.specifier:
-            odd = self._odd_versions(wanted.name) if look and wanted.may_disagree else ()
+            odd = self._odd_versions(wanted.name) if look else ()
             version = agreeing_version_spec(wanted.specifier, odd) if odd else conda_version_spec(wanted.specifier)
         if held is True and not wanted.extras:
             return f"{wanted.name} {version}" if version else wanted.name

@@ -36,7 +36,7 @@ _LINUX_MACHINES = {
     "linux-loongarch64": "loongarch64",
 }
 _MAC_FORMATS = {
-    "osx-64": ("x86_64", "intel", "fat64", "fat32", "universal2", "universal"),
+    "osx-64": ("x86_64", "intel", "fat64", "fat3", "universal2", "universal"),
     "osx-arm64": ("arm64", "universal2"),
 }
 """The formats of programs that a Mac runs, the best first."""
@@ -65,7 +65,7 @@ class WheelTarget(msgspec.Struct, frozen=True):
 
 def target_of(subdir: str, packages: Iterable[VirtualPackage]) -> WheelTarget:
     """The target that has these virtual packages."""
-    found = {package.name: _release(str(package.version)) for package in packages}
+    found = {package.name: _release(package.version) for package in packages}
     return WheelTarget(subdir, found.get("__glibc"), found.get("__osx"))
 
 
