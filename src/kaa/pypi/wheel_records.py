@@ -55,21 +55,27 @@ class WheelOffer(msgspec.Struct, frozen=True):
     """Why there is nothing of versions."""
 
 
+class _Judged(msgspec.Struct, frozen=True):
+    """What tags and `Requires-Python` together say: thousands of files share a few dozen of these pairs."""
+
+    fit: WheelFit
+    depends: tuple[str, ...]
+    tags: tuple[str, str, str]
+    build_tag: str
+    slot: str
+    """The same for wheels for the same Pythons, of which only the best counts."""
+    merit: tuple[bool, tuple[int, ...], tuple[int, str]]
+    """Higher is better, of wheels of one slot."""
+
+
 class _Row(msgspec.Struct):
     file: ProjectFile
     version: str
-    fit: WheelFit
-    tags: tuple[str, str, str]
-    build_tag: str
+    judged: _Judged
 
     @property
-    def merit(self) -> tuple[bool, tuple[int, int, int], bool, tuple[int, str]]:
-        """Higher is better, of wheels of one version for the same Pythons."""
-        met = self.fit.is_met
-        rank = self.fit.rank if met else tuple(-part for part in self.fit.rank)
-        match = _BUILD_TAG.fullmatch(self.build_tag)
-        tag = (int(match[1]), match[2]) if match is not None else (-1, "")
-        return met, rank, self.file.yanked is None, tag  # type: ignore[return-value]
+    def merit(self) -> tuple[bool, tuple[bool, tuple[int, ...], tuple[int, str]]]:
+        return self.file.yanked is None, self.judged.merit
 
 
 class Versions:
@@ -165,55 +171,77 @@ class WheelRecords:
         rows: list[_Row] = []
         sdists: set[str] = set()
         others: set[str] = set()
-        fit_of, version_of = self.tags.fit, self._versions.read
+        judged: dict[tuple[str, str], _Judged | None] = {}
+        version_of = self._versions.read
         may_build = self._may_build(page.project)
         for file in page.files:
-            if not file.is_wheel:
+            if not file.file_name.endswith(".whl"):
                 version = version_of(sdist_version(file.file_name, page.project))
                 if version is not None:
                     sdists.add(version)
                     if may_build:
                         rows += self._sdist_rows(file, version)
                 continue
-            parts = file.file_name[:-4].split("-")
-            version = version_of(parts[1])
+            _, text, tags = file.file_name.split("-", 2)
+            version = version_of(text)
             if version is None:
                 continue
-            tags = (parts[-3], parts[-2], parts[-1])
-            fit = fit_of(*tags)
-            if fit is None or self._pythons.clauses(fit.pythons, file.requires_python) is None:
+            key = tags, file.requires_python
+            try:
+                found = judged[key]
+            except KeyError:
+                found = judged[key] = self._judge(tags.removesuffix(".whl").split("-"), file.requires_python)
+            if found is None:
                 others.add(version)
             else:
-                rows.append(_Row(file, version, fit, tags, parts[2] if len(parts) == 6 else ""))
+                rows.append(_Row(file, version, found))
         return rows, sdists, others
+
+    def _judge(self, parts: list[str], requires_python: str) -> _Judged | None:
+        """What the end of a file name says, from its build tag on."""
+        fit = self.tags.fit(*parts[-3:])
+        return None if fit is None else self._joined(fit, requires_python, parts)
+
+    def _joined(self, fit: WheelFit, requires_python: str, parts: list[str]) -> _Judged | None:
+        python = self._pythons.clauses(fit.pythons, requires_python)
+        if python is None:
+            return None
+        build_tag = parts[0] if len(parts) == 4 else ""
+        match = _BUILD_TAG.fullmatch(build_tag)
+        number = (int(match[1]), match[2]) if match is not None else (-1, "")
+        rank = fit.rank if fit.is_met else tuple(-part for part in fit.rank)
+        return _Judged(
+            fit,
+            (f"python {python}", *fit.depends),
+            (parts[-3], parts[-2], parts[-1]),
+            build_tag,
+            f"{fit.pythons}{fit.preference}",
+            (fit.is_met, rank, number),
+        )
 
     def _sdist_rows(self, file: ProjectFile, version: str) -> Iterable[_Row]:
         """What may be built of an sdist. Any wheel is preferred to it, and newer Pythons to older ones."""
         platform = self.tags.target.subdir
         for minor in BUILT_FOR:
             fit = WheelFit(((3, minor), (3, minor + 1)), (), True, minor, (0, 0, 0), False)
-            if self._pythons.clauses(fit.pythons, file.requires_python) is not None:
-                yield _Row(file, version, fit, (f"cp3{minor}", "sdist", platform), "")
+            found = self._joined(fit, file.requires_python, [f"cp3{minor}", "sdist", platform])
+            if found is not None:
+                yield _Row(file, version, found)
 
     def _records(self, rows: Iterable[_Row], project: str, name: str, channel: str) -> Iterable[RepoDataRecord]:
-        depends: dict[tuple[WheelFit, str], tuple[str, ...]] = {}
         builds: dict[str, set[str]] = {}
         for row in rows:
-            file, fit, version = row.file, row.fit, row.version
-            key = fit, file.requires_python
-            needs = depends.get(key)
-            if needs is None:
-                clauses = self._pythons.clauses(fit.pythons, file.requires_python)
-                needs = depends[key] = (f"python {clauses}", *fit.depends)
+            file, judged, version = row.file, row.judged, row.version
+            fit = judged.fit
             taken = builds.setdefault(version, set())
-            build = build_string(row.tags, row.build_tag, taken)
+            build = build_string(judged.tags, judged.build_tag, taken)
             taken.add(build)
             yield RepoDataRecord(
                 name=name,
                 version=version,
                 build=build,
                 build_number=fit.preference,
-                depends=needs,
+                depends=judged.depends,
                 subdir=NOARCH if fit.is_pure else self.tags.target.subdir,
                 noarch=None if fit.is_for_one and not fit.is_pure else "python",
                 timestamp=file.upload_time,
@@ -230,9 +258,9 @@ class WheelRecords:
 
 def _best(rows: Iterable[_Row]) -> Iterable[_Row]:
     """Of the wheels of one version for the same Pythons the best."""
-    best: dict[tuple[str, object, int], _Row] = {}
+    best: dict[tuple[str, str], _Row] = {}
     for row in rows:
-        key = row.version, row.fit.pythons, row.fit.preference
+        key = row.version, row.judged.slot
         found = best.get(key)
         if found is None or row.merit > found.merit:
             best[key] = row
