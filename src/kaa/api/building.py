@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from kaa.archive.temporary import random_name
 from kaa.config.options import Config
 from kaa.config.values import pypi_names
 from kaa.errors import KaaError
-from kaa.events import Note
+from kaa.events import Note, StageFinished, StageStarted
 from kaa.host.files import remove_tree
 from kaa.host.hashing import hash_file
 from kaa.host.locks import LockHolder, file_lock
@@ -82,7 +83,7 @@ def with_built(session: Session, records: Sequence[RepoDataRecord]) -> list[Repo
 
     Raises NotBuilt where that is not allowed, BuildFailed, BadSdist, and what solving and fetching raise.
     """
-    builder = SdistBuilder(session)
+    builder = SdistBuilder(session, records)
     return [
         builder.build(record) if is_sdist(record.fn) and session.package_cache.find(record) is None else record
         for record in records
@@ -90,10 +91,11 @@ def with_built(session: Session, records: Sequence[RepoDataRecord]) -> list[Repo
 
 
 class SdistBuilder:
-    """Builds sdists for one session."""
+    """Builds sdists for one session; `beside` are the packages that are to be installed with them, where known."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, beside: Sequence[RepoDataRecord] = ()) -> None:
         self._session = session
+        self._beside = tuple(beside)
         self._above = session.builds
         """The projects for which this one is needed."""
 
@@ -130,12 +132,12 @@ class SdistBuilder:
 
     def _from_backend(self, sdist: Path, record: RepoDataRecord) -> Metadata:
         if (built := find_built(self._session.package_cache, record)) is None:
-            self._tell(f"asking the backend of {record.fn} what it depends on")
             with self._prepared(sdist, record) as (tree, prefix, python):
                 output = tree.scratch / "metadata"
                 output.mkdir()
                 hook = "prepare_metadata_for_build_wheel"
-                name = call_hook(tree, prefix, python, hook, {"metadata_directory": str(output)})
+                with self._stage(f"Asking what {record.name} {record.version} needs"):
+                    name = call_hook(tree, prefix, python, hook, {"metadata_directory": str(output)})
                 if name is not None:
                     return _read_prepared(tree, output, str(name), hook)
         if built is None:
@@ -161,8 +163,8 @@ class SdistBuilder:
             with file_lock(lock, timeout=LONGEST_WAIT, waiting=lambda holder: self._tell_waiting(record, holder)):
                 # Another process may have built it while this one waited.
                 if find_built(cache, record) is None:
-                    self._tell(f"building {record.name} {record.version} of {record.fn}")
-                    self._build(tree, prefix, python, record, built_directory(directory, record))
+                    with self._stage(f"Building {record.name} {record.version}"):
+                        self._build(tree, prefix, python, record, built_directory(directory, record))
         return record
 
     def _build(self, tree: SourceTree, prefix: Path, python: Path, record: RepoDataRecord, target: Path) -> None:
@@ -311,16 +313,17 @@ class SdistBuilder:
         session = self._session
         minor = _minor_of(record)
         specs = [f"python 3.{minor}.*", *self._specs(requires, minor, record)]
+        channels = self._channels(record)
         options = ChangeOptions(no_pin=True, command=f"kaa (what building {record.fn} needs)")
         question = key_of(
             {
                 "build": sorted(specs),
-                "channels": [*session.config.channels, record.channel],
+                "channels": channels,
                 "platform": record.subdir,
                 "options": [session.config.channel_priority, str(session.config.exclude_newer)],
             }
         )
-        config = _config_of_builds(session.config, record)
+        config = _config_of_builds(session.config, channels, record.subdir)
         with Session(config, session.reporter, environ=session.environ, cwd=session.cwd) as inner:
             inner.credentials = session.credentials
             inner.consent = session.consent
@@ -332,6 +335,16 @@ class SdistBuilder:
                     break
         return prefix, _python_in(prefix, minor, record.subdir)
 
+    def _channels(self, record: RepoDataRecord) -> tuple[str, ...]:
+        """Where what a build needs is taken from: the channels that the sdist was found in, or a lock names."""
+        configured = self._session.config.channels
+        if configured and record.channel in {channel.base_url for channel in self._session.channels()}:
+            return configured
+        if not any(one.name == "python" for one in self._beside):
+            return (*configured, record.channel)
+        found = dict.fromkeys([*(one.channel for one in self._beside if one.channel), record.channel])
+        return tuple(sorted(found, key=lambda channel: channel.startswith("pypi+")))
+
     def _specs(self, requires: Sequence[str], minor: int, record: RepoDataRecord) -> list[str]:
         """What a source tree asks for, in the terms of channels, for one Python."""
         metadata = Metadata(name="build", version="0", requires_dist=tuple(requires))
@@ -342,22 +355,25 @@ class SdistBuilder:
             raise CannotBuild(record.fn, f"of what it needs to be built, {error.reason}") from error
         return [text for text in found.depends if not text.startswith("python ")]
 
-    def _tell(self, text: str) -> None:
-        self._session.reporter(Note(text))
+    @contextlib.contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        self._session.reporter(StageStarted(name))
+        yield
+        self._session.reporter(StageFinished(name, time.monotonic() - started))
 
     def _tell_waiting(self, record: RepoDataRecord, holder: LockHolder | None) -> None:
-        self._tell(f"waiting for {holder or 'another process'}, which is building {record.fn}")
+        self._session.reporter(Note(f"waiting for {holder or 'another process'}, which is building {record.fn}"))
 
 
-def _config_of_builds(config: Config, record: RepoDataRecord) -> Config:
-    """The configuration for environments of builds: the newest of what is allowed, from the same channels."""
-    channels = tuple(dict.fromkeys((*config.channels, record.channel)))
+def _config_of_builds(config: Config, channels: tuple[str, ...], subdir: str) -> Config:
+    """The configuration for environments of builds: the newest of what is allowed."""
     own = {
         "channels": channels,
         "pinned_packages": (),
         "register_envs": False,
         "solve_strategy": "highest",
-        "subdir": record.subdir,
+        "subdir": subdir,
     }
     return Config(
         {**config.values, **own},
