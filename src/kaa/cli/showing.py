@@ -71,10 +71,19 @@ def summary(transaction: Transaction, missing: Sequence[RepoDataRecord]) -> str:
     if not parts:
         return "No packages to install."
     missing = [record for record in missing if not is_interpreter(record)]
-    size = sum(record.size or 0 for record in missing)
     noun = "packages" if sum(counts.values()) > 1 else "package"
-    download = f"{size_text(size)} to download" if missing else "nothing to download"
-    return f"{noun.capitalize()}: {', '.join(parts)}; {download}."
+    return f"{noun.capitalize()}: {', '.join(parts)}; {_download(missing)}."
+
+
+def _download(missing: Sequence[RepoDataRecord]) -> str:
+    """How much has to be fetched; indexes of Python packages need not tell the sizes of their files."""
+    if not missing:
+        return "nothing to download"
+    untold = sum(record.size is None for record in missing)
+    if untold == len(missing):
+        return f"{untold} to download, of sizes that are not told"
+    size = size_text(sum(record.size or 0 for record in missing))
+    return f"{size} to download" + (f", and {untold} of sizes that are not told" if untold else "")
 
 
 def actions_json(transaction: Transaction, missing: Sequence[RepoDataRecord], names: ChannelNames) -> dict[str, object]:
