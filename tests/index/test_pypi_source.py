@@ -150,6 +150,15 @@ def test_what_is_told_of_what_is_left_out(house: House, server: IndexServer, spe
     assert left_out in said
 
 
+def test_a_project_that_has_another_name_as_a_package(house: House, server: IndexServer) -> None:
+    index = house.open("./channel", f"pypi+{server.url}")
+    with pytest.raises(PackagesNotFound):
+        house.solve(index, "torch")
+    assert index.left_out([MatchSpec.parse("torch")]) == [
+        "The Python project torch is the package pytorch: ask for that, or for pypi::torch."
+    ]
+
+
 def test_a_wheel_for_a_newer_system_is_explained(house: House, server: IndexServer) -> None:
     with pytest.raises(Unsolvable, match=r"__glibc >=2\.99"):
         house.solve(house.open("./channel", f"pypi+{server.url}"), "future")

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from kaa.api.package_scripts import remember_installed, review_scripts
 from kaa.api.remembering import remember_needs
 from kaa.api.session import Session
-from kaa.config.reaching import channel_config
 from kaa.config.values import link_options
 from kaa.errors import KaaError
 from kaa.host.platform import current_subdir
@@ -59,7 +58,7 @@ def _change(
             session.config,
             environ=session.environ,
             registry=registry_file(session.home) if session.config.register_envs else None,
-            channel_name=channel_config(session.config).canonical_name,
+            channel_name=session.channel_config.canonical_name,
             # `fetch_packages` has looked at every file of every package just now.
             files_checked=True,
             refused_scripts=refused_scripts,

@@ -16,6 +16,7 @@ from kaa.config.reaching import channel_config
 from kaa.host.directories import home_directory
 from kaa.host.platform import current_subdir
 from kaa.index.cached_names import find_cached_names
+from kaa.models.channel import PYPI, PYPI_SCHEME
 from kaa.models.subdir import NOARCH
 from kaa.package_cache.cache import INDEXES
 from kaa.prefix.environments import EnvironmentDirectories
@@ -67,6 +68,9 @@ class Sources:
         subdirs = (self.config.subdir or current_subdir(), NOARCH)
         found: set[str] = set()
         for text in self.config.channels:
+            if text == PYPI or text.startswith(PYPI_SCHEME):
+                # What an index of Python packages offers is not listed anywhere here.
+                continue
             for channel in resolver.resolve(text, str(Path.cwd())):
                 for subdir in subdirs:
                     found.update(self._cached_names(channel.subdir_url(subdir), prefix.lower()))

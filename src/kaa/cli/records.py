@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from kaa.api.session import Session
-from kaa.config.reaching import channel_config
 from kaa.models.artifact import is_python_distribution
 from kaa.models.channel import ChannelConfig
 from kaa.models.record import RepoDataRecord
@@ -47,7 +46,7 @@ class ChannelNames:
 
 def channel_names(session: Session) -> ChannelNames:
     """The names of channels as the session's configuration gives them."""
-    return ChannelNames(channel_config(session.config), str(session.cwd))
+    return ChannelNames(session.channel_config, str(session.cwd))
 
 
 def list_json(record: RepoDataRecord, names: ChannelNames) -> dict[str, object]:

@@ -367,7 +367,11 @@ class PypiSource:
     def left_out(self, specs: Iterable[MatchSpec]) -> list[str]:
         """What was not offered although it is there, as far as somebody looked: sentences for who found nothing."""
         asked = {spec.name: spec for spec in specs if spec.name is not None}
-        found = []
+        found = [
+            f"The Python project {name} is the package {other}: ask for that, or for pypi::{name}."
+            for name in asked
+            if (other := self.names.other_name(name)) is not None and not self._has_before(name, _BEHIND_ALL)
+        ]
         for name, projects in self._projects.items():
             for project in projects:
                 if project.is_offered and project.offer.left_out:

@@ -133,6 +133,10 @@ class ProjectNames:
         """Whether it is the conda name of a project that has another name itself."""
         return name.lower() in self._projects
 
+    def other_name(self, project: str) -> str | None:
+        """The conda name of a project that the table gives another name; None for all others."""
+        return self._names.get(normalize_project(project)) if self.project(project) is None else None
+
     def project(self, name: str) -> str | None:
         """The normalised name of the project that a conda package is, None if it can be none."""
         found = self._projects.get(name)
