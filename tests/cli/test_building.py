@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,26 @@ def test_an_older_version_with_a_wheel_is_taken_where_building_is_not_asked_for(
     kaa.ok("create", "-n", "demo", "-y", "python", "tool")
     assert [one["version"] for one in kaa.ok("list", "-n", "demo", "--json", "tool").json()] == ["1.0"]
     assert noted(notes) == []
+
+
+@pytest.mark.parametrize("tag", ["py3-none-any", f"cp{MINOR.replace('.', '')}-none-any", "cp38-abi3-linux_x86_64"])
+def test_a_wheel_of_the_same_version_comes_first(
+    kaa: Kaa, index: PypiIndex, server: IndexServer, notes: Path, tag: str
+) -> None:
+    index.add(tiny("tool"), Wheel("tool", tag=tag))
+    kaa.ok("create", "-n", "demo", "-y", "python", "tool", "--build")
+    assert noted(notes) == []
+    [listed] = kaa.ok("list", "-n", "demo", "--json", "tool").json()
+    assert "sdist" not in listed["build_string"]
+
+
+@pytest.mark.parametrize("tag", ["cp36-cp36m-linux_x86_64", "py3-none-win_amd64", "cp310-cp310-macosx_11_0_arm64"])
+def test_wheels_for_others_are_no_reason_not_to_build(
+    kaa: Kaa, index: PypiIndex, server: IndexServer, notes: Path, tag: str
+) -> None:
+    index.add(Wheel("tool", tag=tag), tiny("tool"))
+    kaa.ok("create", "-n", "demo", "-y", "python", "tool", "--build")
+    assert imported(kaa, "demo", "tool") == "tool"
 
 
 @pytest.mark.parametrize("words", [("--build",), ("--build-package", "Tool"), ("--build-package", "x", "--build")])
@@ -259,6 +280,43 @@ def test_two_at_once_build_once(kaa: Kaa, index: PypiIndex, server: IndexServer,
         assert child.returncode == 0, out
     assert noted(notes).count("wheel tool-1.0") == 1
     assert imported(kaa, "one", "tool") == imported(kaa, "two", "tool") == "tool"
+
+
+def test_a_lock_names_the_archive_and_it_is_built_elsewhere(
+    kaa: Kaa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: PypiIndex, server: IndexServer, notes: Path
+) -> None:
+    index.add(tiny("tool", build_requires=["needed"], before="import needed"), Wheel("needed"))
+    kaa.ok("create", "-n", "demo", "-y", "python", "tool", "--build")
+    lock = tmp_path / "kaa.lock"
+    lock.write_text(kaa.ok("export", "-n", "demo", "--format", "kaa-lock").out)
+    assert index.files["tool"][0].told_hashes["sha256"] in lock.read_text()
+    # Another machine, which knows nothing but the lock.
+    monkeypatch.setenv("KAA_ROOT_PREFIX", str(tmp_path / "elsewhere"))
+    (kaa.home / ".condarc").write_text("channels: []\n")
+    before = len(noted(notes))
+    answer = kaa("sync", str(lock), "-p", str(tmp_path / "again"), "-y")
+    assert answer.code != 0
+    assert "--build-package tool" in answer.err
+    assert len(noted(notes)) == before
+    assert not (tmp_path / "again").exists()
+    kaa.ok("sync", str(lock), "-p", str(tmp_path / "again"), "-y", "--build")
+    assert noted(notes)[before:] == ["requires tool-1.0", "wheel tool-1.0"]
+    assert (tmp_path / "again" / "lib" / f"python{MINOR}" / "site-packages" / "tool.py").is_file()
+
+
+def test_what_was_built_is_cleaned_as_archives_are(
+    kaa: Kaa, index: PypiIndex, server: IndexServer, notes: Path
+) -> None:
+    index.add(tiny("tool"))
+    kaa.ok("create", "-n", "demo", "-y", "python", "tool", "--build")
+    [built] = (kaa.packages / ".built").iterdir()
+    kaa.ok("clean", "--tarballs", "-y")
+    assert built.is_dir()
+    long_ago = built.stat().st_mtime - 7200
+    os.utime(built, (long_ago, long_ago))
+    kaa.ok("clean", "--tarballs", "-y")
+    assert not built.exists()
+    assert imported(kaa, "demo", "tool") == "tool"
 
 
 def test_damage_is_repaired_without_building_again(

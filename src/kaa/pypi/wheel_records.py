@@ -174,13 +174,14 @@ class WheelRecords:
         judged: dict[tuple[str, str], _Judged | None] = {}
         version_of = self._versions.read
         may_build = self._may_build(page.project)
+        builds: list[_Row] = []
         for file in page.files:
             if not file.file_name.endswith(".whl"):
                 version = version_of(sdist_version(file.file_name, page.project))
                 if version is not None:
                     sdists.add(version)
                     if may_build:
-                        rows += self._sdist_rows(file, version)
+                        builds += self._sdist_rows(file, version)
                 continue
             _, text, tags = file.file_name.split("-", 2)
             version = version_of(text)
@@ -195,7 +196,7 @@ class WheelRecords:
                 others.add(version)
             else:
                 rows.append(_Row(file, version, found))
-        return rows, sdists, others
+        return [*rows, *_without_wheels(builds, rows)] if builds else rows, sdists, others
 
     def _judge(self, parts: list[str], requires_python: str) -> _Judged | None:
         """What the end of a file name says, from its build tag on."""
@@ -220,7 +221,7 @@ class WheelRecords:
         )
 
     def _sdist_rows(self, file: ProjectFile, version: str) -> Iterable[_Row]:
-        """What may be built of an sdist. Any wheel is preferred to it, and newer Pythons to older ones."""
+        """What may be built of an sdist; newer Pythons are preferred to older ones."""
         platform = self.tags.target.subdir
         for minor in BUILT_FOR:
             fit = WheelFit(((3, minor), (3, minor + 1)), (), True, minor, (0, 0, 0), False)
@@ -254,6 +255,18 @@ class WheelRecords:
                 fn=file.file_name,
                 url=file.url,
             )
+
+
+def _without_wheels(builds: Iterable[_Row], wheels: Iterable[_Row]) -> Iterable[_Row]:
+    """What may be built for Pythons for which there is no wheel of the version."""
+    covered: dict[str, list[tuple[Release, Release | None]]] = {}
+    for row in wheels:
+        if row.judged.fit.is_met and row.file.yanked is None:
+            covered.setdefault(row.version, []).append(row.judged.fit.pythons)
+    for row in builds:
+        python = row.judged.fit.pythons[0]
+        if not any(first <= python and (end is None or python < end) for first, end in covered.get(row.version, ())):
+            yield row
 
 
 def _best(rows: Iterable[_Row]) -> Iterable[_Row]:
