@@ -319,6 +319,20 @@ def test_what_was_built_is_cleaned_as_archives_are(
     assert imported(kaa, "demo", "tool") == "tool"
 
 
+def test_a_verified_cache_compares_with_the_wheel(kaa: Kaa, index: PypiIndex, server: IndexServer, notes: Path) -> None:
+    index.add(tiny("tool"))
+    words = ("-y", "python", "tool", "--build", "--verify-cache")
+    kaa.ok("create", "-n", "one", *words)
+    before = noted(notes)
+    [module] = kaa.packages.glob("tool-*/site-packages/tool.py")
+    module.chmod(0o644)
+    content = module.read_bytes()
+    module.write_bytes(content.replace(b"'tool'", b"'evil'"))
+    kaa.ok("create", "-n", "two", *words)
+    assert imported(kaa, "two", "tool") == "tool"
+    assert noted(notes) == before
+
+
 def test_damage_is_repaired_without_building_again(
     kaa: Kaa, index: PypiIndex, server: IndexServer, notes: Path
 ) -> None:
