@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -12,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from kaa.api.environments import plan_create
+from kaa.api.environments import plan_create, plan_remove
 from kaa.api.execution import execute
 from kaa.api.recovering import recover_environment
 from kaa.api.relocating import plan_clone, plan_move, plan_rename, relocate
@@ -26,6 +28,7 @@ from kaa.prefix.environments import read_registry, registry_file
 from kaa.prefix.interruption import LOCK, is_relocating
 from kaa.prefix.prefix import NotAnEnvironment
 from kaa.transaction.plan import EnvironmentChanged
+from kaa.transaction.relocation_execute import RelocationUnfinished
 from kaa.transaction.relocation_plan import CannotRelocate, RelocationPlan
 from tests.transaction.relocations import add_user_files, channel_of_all_kinds, pip_install
 
@@ -304,6 +307,19 @@ def test_a_source_that_changes_meanwhile_is_not_renamed(ground: Ground) -> None:
     assert expected.check(ground.old) == "old"
 
 
+def test_records_that_were_read_before_a_change_are_not_written_beside_the_files_after_it(ground: Ground) -> None:
+    ground.reset()
+    with ground.session() as session:
+        before = plan_rename(session, ground.old, ground.place("new"))
+        execute(session, plan_remove(session, ground.old, ["app"]))
+        after = plan_rename(session, ground.old, ground.place("new"))
+        # As when the change ended between the two halves of a look.
+        with pytest.raises(EnvironmentChanged, match="app-"):
+            relocate(session, msgspec.structs.replace(after, records=before.records))
+        relocate(session, after)
+        assert verify_environment(session, ground.place("new")).is_clean
+
+
 def test_a_copy_that_is_not_right_is_not_taken(ground: Ground) -> None:
     """As on a disk that does not keep what is written to it."""
     case = Case(ground, "move")
@@ -336,6 +352,22 @@ def test_an_environment_that_took_the_old_name_after_the_kill_stays_registered(g
         assert ground.old in read_registry(registry)
         assert recover_environment(session, case.target).outcome == "finished"
         assert set(read_registry(registry)) == {ground.place("there"), ground.old, case.target}
+
+
+def test_an_error_after_the_new_one_has_its_name_is_told_as_that(ground: Ground) -> None:
+    for name in ("rename", "replace"):
+        case = Case(ground, name)
+        expected = Expected(case)
+        for step in ("take the old name", "register", "unmark"):
+            ground.reset()
+
+            def fail(reached: str, step: str = step) -> None:
+                if reached == step:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+            with pytest.raises(RelocationUnfinished, match="is whole"):
+                case.run(fail)
+            assert expected.check(case.target) == "new"
 
 
 def test_a_relocation_to_a_path_at_which_another_one_was_killed_settles_that_one(ground: Ground) -> None:

@@ -22,7 +22,7 @@ from kaa.api.settling import settle
 from kaa.config.values import link_options
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.prefix import Prefix, open_prefix
-from kaa.prefix.record_files import read_record_files
+from kaa.prefix.record_files import read_counting_records
 from kaa.prefix.state import check_not_frozen, is_frozen
 from kaa.transaction.plan import python_of
 from kaa.transaction.relocation import PathChange
@@ -131,7 +131,7 @@ def _plan(session: Session, wish: _Wish) -> RelocationPlan:
 def _look_at(session: Session, wish: _Wish, environment: Prefix, *, is_base: bool, replaces: bool) -> RelocationPlan:
     """The plan that follows from what is there."""
     source, kind = wish.source, wish.kind
-    records = tuple(file.record for file in read_record_files(environment) if file.counts and file.record is not None)
+    records = read_counting_records(environment)
     subdir = subdir_of(session, records)
     old = dict.fromkeys([os.fsencode(source), os.fsencode(source.resolve())])
     change = PathChange(tuple(old), os.fsencode(wish.target), subdir)

@@ -12,7 +12,7 @@ from kaa.api.execution import execute, fetch_packages
 from kaa.api.replacing import Replaced, look_at
 from kaa.api.session import Session
 from kaa.errors import KaaError
-from kaa.events import Note
+from kaa.events import Note, Warned
 from kaa.host.locks import LockHolder, file_lock
 from kaa.prefix.interruption import LOCK
 from kaa.transaction.execute import failures
@@ -50,4 +50,9 @@ def replace_environment(session: Session, transaction: Transaction, replaced: Re
             with contextlib.suppress(KaaError, OSError):
                 settle_aside(prefix)
             raise
-        settle_aside(prefix, session.reporter)
+        try:
+            settle_aside(prefix, session.reporter)
+        except OSError as error:
+            # The new environment is whole; the next command lets go what is left.
+            where = error.filename or prefix
+            session.reporter(Warned(f"{where} is left over, until the next command: {error.strerror or error}"))

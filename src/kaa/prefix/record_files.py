@@ -88,6 +88,12 @@ def read_record_files(environment: Prefix) -> tuple[RecordFile, ...]:
     return tuple(found)
 
 
+def read_counting_records(environment: Prefix) -> tuple[PrefixRecord, ...]:
+    """The records that other programs take for those of the environment, two of one name included."""
+    files = read_record_files(environment)
+    return tuple(file.record for file in files if file.counts and file.record is not None)
+
+
 def read_fragments(environment: Prefix, name: str) -> Fragments:
     """What can still be read in a record of which the whole cannot."""
     try:

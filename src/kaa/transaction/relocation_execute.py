@@ -34,6 +34,7 @@ from kaa.prefix.history import append_revision, new_revision
 from kaa.prefix.interruption import JOURNAL, LOCK
 from kaa.prefix.interruption import RELOCATION as MARKER
 from kaa.prefix.prefix import DirectoryIsNoEnvironment, Prefix
+from kaa.prefix.record_files import read_counting_records
 from kaa.transaction.placeholder import PrefixTooLong
 from kaa.transaction.plan import EnvironmentChanged, LinkOptions
 from kaa.transaction.prepare import NotEnoughSpace, NotWritable
@@ -63,6 +64,20 @@ class RelocationFailed(KaaError):
         super().__init__(
             f"{prefix} is what it was, no other environment was made of it: {reason}",
             hints=("look at the path that is named, its disk and its owner, and run the command again",),
+        )
+
+
+class RelocationUnfinished(KaaError):
+    """The new environment is whole and has its name, and the operating system refused a step after that."""
+
+    conda_name = "CondaEnvironmentError"
+
+    def __init__(self, target: Path, reason: str) -> None:
+        self.target = str(target)
+        self.reason = reason
+        super().__init__(
+            f"{target} is whole, and what it was made of or took the place of could not go yet: {reason}",
+            hints=(f"finish it with `kaa recover --prefix {shlex.quote(str(target))}`",),
         )
 
 
@@ -156,6 +171,11 @@ def _check_still(plan: RelocationPlan) -> None:
     left = [name for name in (JOURNAL, MARKER) if os.path.lexists(source / name)]
     if left or not (source / "conda-meta").is_dir():
         raise EnvironmentChanged(source, left or ["conda-meta"])
+    # The signature tells of the files as they were listed; the records, which are written anew, were read before that.
+    records = read_counting_records(Prefix(source))
+    if records != plan.records:
+        differing = {record.dist for record in records} ^ {record.dist for record in plan.records}
+        raise EnvironmentChanged(source, sorted(differing) or ["records"])
     if not plan.replaces:
         check_target(plan.target)
     for directory in (staging_of(plan.target), aside_of(source), replaced_of(plan.target)):
@@ -223,9 +243,12 @@ class Relocation:
                     raise EnvironmentChanged(self.plan.source, ["files"]) from error
                 self._give_name()
                 finish(self.marker, self.reporter, self.registrar, checkpoint=self.checkpoint, compared=True)
-        except BaseException:
+        except BaseException as error:
             if not self._has_name():
                 take_back(self.marker, has_staging=self.has_staging)
+            elif isinstance(error, OSError):
+                reason = f"{error.filename2 or error.filename or self.plan.target}: {error.strerror or error}"
+                raise RelocationUnfinished(self.plan.target, reason) from error
             raise
 
     def _has_name(self) -> bool:

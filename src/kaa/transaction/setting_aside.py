@@ -124,7 +124,7 @@ def remove_reason(directory: Path) -> None:
 def move_aside(prefix: Path, purpose: Purpose) -> Path:
     """Move an environment aside; the caller holds its lock. Gives where it is: `prefix` itself if it cannot be moved.
 
-    Raises OSError, with nothing done, where an environment to be replaced cannot be moved.
+    Raises OSError, with nothing done, where an environment to be replaced cannot be moved, or the disk fails.
     """
     aside = place_aside(prefix)
     if os.path.lexists(aside):
@@ -132,15 +132,25 @@ def move_aside(prefix: Path, purpose: Purpose) -> Path:
             raise AsideInTheWay(prefix, aside, "that directory is in the way")
         # Begun by somebody else since this was planned; the next plan settles it first.
         raise EnvironmentChanged(prefix, ["what was there before is still being removed"])
-    reason = Reason(os.urandom(16).hex(), purpose)
+    try:
+        return _move(prefix, aside, Reason(os.urandom(16).hex(), purpose))
+    except OSError:
+        # What cannot be taken back now is settled by the next command.
+        with contextlib.suppress(OSError):
+            if not os.path.lexists(prefix):
+                aside.rename(prefix)
+            remove_reason(prefix)
+        raise
+
+
+def _move(prefix: Path, aside: Path, reason: Reason) -> Path:
     write_reason(prefix, reason)
     try:
         prefix.rename(aside)
     except OSError as error:
-        if purpose == "removed" and error.errno in CANNOT_MOVE:
+        if reason.purpose == "removed" and error.errno in CANNOT_MOVE:
             write_reason(prefix, msgspec.structs.replace(reason, in_place=True))
             return prefix
-        remove_reason(prefix)
         raise
     sync_path(prefix.parent)
     return aside
