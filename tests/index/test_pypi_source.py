@@ -50,13 +50,19 @@ class House:
         self.channel = channel.write()
 
     def open(
-        self, *texts: str, strict: bool = True, offline: bool = False, pythons: Sequence[RepoDataRecord] = ()
+        self,
+        *texts: str,
+        strict: bool = True,
+        offline: bool = False,
+        pythons: Sequence[RepoDataRecord] = (),
+        as_one: Sequence[str] = (),
     ) -> Index:
         config = ChannelConfig()
         settings = PypiSettings(
             VIRTUAL,
             {"mine": "their-mine"},
             lambda channel, rank: (RecordGroup("python", channel, "linux-64", rank, pythons),) if pythons else (),
+            as_one=frozenset(as_one),
         )
         return self.stack.enter_context(
             open_index(
@@ -182,6 +188,17 @@ def test_the_first_channel_of_a_name_counts(house: House, server: IndexServer) -
         assert server.count("/simple/web/") == 0
         flexible = house.open(f"pypi+{second.url}", f"pypi+{server.url}", strict=False)
         assert {record.version for record in flexible.records("web")} == {"1.0", "2.0"}
+
+
+def test_of_indexes_that_are_one_the_best_version_counts(house: House, server: IndexServer) -> None:
+    other = PypiIndex().add(Wheel("web", "1.0"), Wheel("socks", "2.0"))
+    with serve_index(other) as second:
+        both = (f"pypi+{second.url}", f"pypi+{server.url}")
+        index = house.open("./channel", *both, as_one=[channel.rstrip("/") for channel in both])
+        assert {group.rank for group in index.groups("web")} == {1}
+        assert house.solve(index, "web", "socks", "libzlib") == {
+            "web": "2.0", "http": "2.0", "socks": "2.0", "libzlib": "1.3", "python": "3.12.1",
+        }  # fmt: skip
 
 
 def test_interpreters_are_offered_where_no_channel_has_python(house: House, server: IndexServer) -> None:

@@ -22,7 +22,7 @@ from kaa.errors import KaaError
 from kaa.events import Reporter, silent
 from kaa.host.directories import default_root_prefix, home_directory
 from kaa.host.platform import current_subdir
-from kaa.models.channel import Channel, ChannelConfig, PypiIndexes, UrlCredential
+from kaa.models.channel import PYPI, Channel, ChannelConfig, PypiIndexes, UrlCredential
 from kaa.net.auth import Credentials, find_netrc
 from kaa.prefix.environments import EnvironmentDirectories
 
@@ -147,7 +147,8 @@ class Session:
 
     def _find_pypi(self) -> PypiIndexes:
         found = self.pip_configuration
-        return PypiIndexes(found.indexes, found.main)
+        # Where pip was told of several, they are one to it; for uv the first that has a project is the one that counts.
+        return PypiIndexes(found.indexes, found.main, are_one=found.source == "pip")
 
     @property
     def package_directories(self) -> tuple[Path, ...]:
@@ -237,8 +238,16 @@ class Session:
 
         settings = importlib.import_module("kaa.index.pypi_source").PypiSettings
         sdists = importlib.import_module("kaa.api.building").SdistBuilder(self) if self.config.build_sdists else None
-        made: PypiSettings = settings(self.virtual_packages(subdir), values.pypi_names(self.config), pythons, sdists)
+        made: PypiSettings = settings(
+            self.virtual_packages(subdir), values.pypi_names(self.config), pythons, sdists, self._one_index()
+        )
         return made
+
+    def _one_index(self) -> frozenset[str]:
+        """The base URLs of indexes whose projects are compared as if they were on one."""
+        if not self._find_pypi().are_one:
+            return frozenset()
+        return frozenset(channel.base_url for channel in self.channel_config.resolve(PYPI, str(self.cwd)))
 
     def _related_channels(self) -> RelatedChannels | None:
         config = self.config

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from kaa.events import Note, Reporter, silent
 from kaa.index.fetch import IndexSettings
-from kaa.models.channel import Channel
+from kaa.models.channel import PYPI, Channel
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.models.subdir import NOARCH
@@ -60,6 +60,8 @@ class PypiSettings(msgspec.Struct, frozen=True):
     """The interpreters of this machine as candidates of a channel at a rank; called where no channel has python."""
     sdists: SdistReader | None = None
     """What reads sdists, where the user lets any be built."""
+    as_one: frozenset[str] = frozenset()
+    """Base URLs of channels that share one rank: the best version of a project counts, whichever of them has it."""
 
 
 class SdistReader(Protocol):
@@ -86,10 +88,11 @@ def open_pypi(
     reporter: Reporter = silent,
 ) -> PypiSource:
     """What these channels, each with its rank, offer for a platform; nobody is asked before names are."""
+    shared = min((rank for channel, rank in channels if channel.base_url in settings.as_one), default=0)
     places = [
         Place(
             channel,
-            rank,
+            shared if channel.base_url in settings.as_one else rank,
             open_index(
                 channel.index_url,
                 client,
@@ -348,7 +351,8 @@ class PypiSource:
         if found is None:
             groups: list[CandidateGroup] = []
             if name == PYTHON and self.places and not self._has_before(PYTHON, _BEHIND_ALL):
-                groups += self._find_pythons(self.places[-1].channel.base_url, self.places[-1].rank)
+                named = [place for place in self.places if place.channel.name == PYPI]
+                groups += self._find_pythons((named or self.places)[-1].channel.base_url, self.places[-1].rank)
             for project in self._projects_of(name):
                 if self._is_looked_at(name, project.place) and self._page_of(project) is None:
                     continue

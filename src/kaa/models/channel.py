@@ -109,6 +109,8 @@ class PypiIndexes(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...] = ()
     main: str = ""
     """The one among them that is called `pypi` itself."""
+    are_one: bool = False
+    """Whether the versions of a project on all of them are compared, not only those of the first that has it."""
 
     def __repr__(self) -> str:
         return f"PypiIndexes({len(self.addresses)} addresses)"
@@ -284,6 +286,15 @@ def split_credentials(url: str) -> tuple[str, UrlCredential | None]:
         return clean, None
     login = (unquote(user) if at else None, unquote(password) if colon else None)
     return clean, UrlCredential(token, *login, token_root=token_root)
+
+
+def short_name(base_url: str) -> str:
+    """What a channel is called in sentences: its last folder; indexes of Python packages are mostly called alike.
+
+    >>> short_name("https://conda.anaconda.org/conda-forge"), short_name("pypi+https://host/simple")
+    ('conda-forge', 'pypi+https://host/simple')
+    """
+    return base_url if base_url.startswith(PYPI_SCHEME) else base_url.rpartition("/")[2]
 
 
 def normalize_url(url: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
+from kaa.models.channel import short_name
 from kaa.models.cutoff import show_cutoff
 from kaa.models.invalid_text import InvalidText
 from kaa.models.match_spec import MatchSpec
@@ -286,7 +287,7 @@ class Tree:
             return f"this machine has {name} {found}"
         if states.shut_out:
             group = states.shut_out[0]
-            channel = group.channel.rpartition("/")[2]
+            channel = short_name(group.channel)
             self.untried.append(f"ask for {channel}::{name}, or use flexible channel priority")
             return f"the first channel that has {name} offers {versions} (strict channel priority)"
         return f"the channels offer {versions}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kaa.errors import KaaError
+from kaa.models.channel import short_name
 from kaa.models.match_spec import MatchSpec
 from kaa.solver.candidates import ABSENT, CandidateSource
 from kaa.solver.folding import fold, listed
@@ -188,7 +189,7 @@ def what_there_is(spec: MatchSpec, states: NameStates) -> str:
 
 def short(part: Part) -> str:
     """The name of the channel that candidates come from."""
-    return part.group.channel.rpartition("/")[2]
+    return short_name(part.group.channel)
 
 
 def packages_not_found(
