@@ -6,11 +6,13 @@ Environment files (CEP 24) and text files of specs or of packages (CEP 23) are r
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from kaa.api.session import Session
+from kaa.api.specs import parse_file_spec
 from kaa.config.sources import expand_text
 from kaa.envfiles.bounded_yaml import LARGEST_TEXT
 from kaa.envfiles.environment_yaml import parse_environment_yaml
@@ -50,9 +52,13 @@ def parse_environment_file(
     session: Session, text: str, file: str, folder: Path, subdir: str | None = None
 ) -> FileContent:
     """The same of a text that was read; the name of the file tells its kind."""
+    read = partial(parse_file_spec, session)
     if is_yaml(file):
-        return FileContent(file, parse_environment_yaml(text, filename=file, subdir=subdir or session.subdir), folder)
-    content = parse_text_specs(text, filename=file, expand=lambda location: expand_text(location, session.environ))
+        spec = parse_environment_yaml(text, filename=file, subdir=subdir or session.subdir, read_spec=read)
+        return FileContent(file, spec, folder)
+    content = parse_text_specs(
+        text, filename=file, expand=lambda location: expand_text(location, session.environ), read=read
+    )
     return FileContent(file, EnvironmentSpec(specs=content.specs), folder, content.entries)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -10,10 +12,11 @@ from kaa.api.environments import subdir_of
 from kaa.api.listing import EnvironmentContent
 from kaa.api.locking import PipNotLocked, PlatformsNotLocked, platform_of, solve_anew
 from kaa.api.session import Session
-from kaa.config.reaching import channel_config
 from kaa.envfiles.lock import Lock, LockedDistribution, LockedEnvironment
 from kaa.envfiles.spec import EnvironmentSpec
 from kaa.errors import KaaError
+from kaa.models.artifact import is_python_distribution
+from kaa.models.channel import PYPI, PYPI_SCHEME
 from kaa.models.match_spec import MatchSpec
 from kaa.models.match_spec_syntax import name_of
 from kaa.models.record import RepoDataRecord
@@ -22,6 +25,7 @@ from kaa.prefix.history import requested_specs
 from kaa.prefix.prefix import Prefix
 from kaa.prefix.python_packages import PythonDistribution
 from kaa.prefix.state import UNSET, read_variables
+from kaa.pypi.interpreters.addresses import is_interpreter
 from kaa.transaction.plan import dependency_order
 
 
@@ -53,22 +57,48 @@ class PlatformsBlocked(PlatformsNotLocked):
 def exported_spec(session: Session, content: EnvironmentContent, wanted: Wanted) -> EnvironmentSpec:
     """An environment as an environment file would describe it."""
     prefix = Prefix(content.prefix)
+    packages = [record for record in content.records if not is_python_distribution(record.fn)]
+    wheels = [record for record in content.records if is_python_distribution(record.fn)]
+    lines: list[str] = []
     if wanted.from_history:
-        specs = tuple(MatchSpec.parse(text) for text in requested_specs(prefix, content.records).values())
+        asked = requested_specs(prefix, content.records)
+        names = {record.name for record in wheels}
+        specs = tuple(MatchSpec.parse(text) for name, text in asked.items() if name not in names)
+        if wheels and wanted.pip:
+            to_line = _exporting_wheels().asked_requirement
+            lines = [to_line(session, record, asked[record.name]) for record in wheels if record.name in asked]
     else:
-        specs = tuple(
-            MatchSpec.parse(f"{record.name}={record.version}" + (f"={record.build}" if wanted.builds else ""))
-            for record in sorted(content.records, key=lambda record: record.name)
-        )
+        specs = tuple(_exact_spec(record, wanted) for record in packages)
+        if wheels and wanted.pip:
+            lines = [_exporting_wheels().pip_requirement(session, record) for record in wheels]
     return EnvironmentSpec(
         name=session.environments.name_of(content.prefix),
         prefix=str(content.prefix),
         channels=() if wanted.no_channels else exported_channels(session, content, wanted),
         specs=specs,
-        pip=tuple(f"{found.name}=={found.version}" for found in _distributions(content, wanted)),
+        pip=(*sorted(lines), *(f"{found.name}=={found.version}" for found in _distributions(content, wanted))),
         variables=variables_of(prefix),
         platforms=wanted.platforms,
     )
+
+
+def _exact_spec(record: RepoDataRecord, wanted: Wanted) -> MatchSpec:
+    # The package of an interpreter is made anew elsewhere, and has another build there.
+    build = f"={record.build}" if wanted.builds and not is_interpreter(record) else ""
+    return MatchSpec.parse(f"{record.name}={record.version}{build}")
+
+
+def _exporting_wheels() -> Any:
+    """What knows of indexes of Python packages is loaded where there is something of theirs."""
+    return importlib.import_module("kaa.api.exporting_wheels")
+
+
+def listed_specs(session: Session, content: EnvironmentContent, spec: EnvironmentSpec) -> tuple[MatchSpec, ...]:
+    """The specs of an exported environment as a list for kaa has them: what is of PyPI says so."""
+    if not spec.pip:
+        return spec.specs
+    projects = _exporting_wheels().index_specs(session, content.records, spec.pip)
+    return (*spec.specs, *projects)
 
 
 def variables_of(prefix: Prefix) -> dict[str, str]:
@@ -86,24 +116,43 @@ def _distributions(content: EnvironmentContent, wanted: Wanted) -> Sequence[Pyth
 
 
 def exported_channels(session: Session, content: EnvironmentContent, wanted: Wanted) -> tuple[str, ...]:
-    """The channels that the packages came from: the configured ones in their order, then the others."""
+    """The channels that the packages came from: the configured ones in their order, then the others.
+
+    The index that `pypi` stands for is not among them where only lines of the pip section are from there.
+    """
     if wanted.only_these_channels:
         return wanted.channels
-    resolver = channel_config(session.config)
+    resolver = session.channel_config
 
-    def name(url: str) -> str:
+    def name(record: RepoDataRecord) -> str:
+        url = record.channel
         return resolver.resolve(url, str(session.cwd))[0].name if "://" in url else url
 
-    used = dict.fromkeys(name(record.channel) for record in content.records if record.channel)
+    used: dict[str, None] = {}
+    for record in content.records:
+        is_wheel = is_python_distribution(record.fn)
+        if record.channel and (not is_wheel or (record.channel.startswith(PYPI_SCHEME) and name(record) != PYPI)):
+            used[name(record)] = None
     configured = [channel.name for channel in session.channels()] if session.config.channels else []
     in_order = [one for one in configured if one in used or not used]
     return tuple(dict.fromkeys([*wanted.channels, *in_order, *used]))
 
 
+def solving_channels(session: Session, content: EnvironmentContent, wanted: Wanted) -> tuple[str, ...]:
+    """The channels of an environment, the indexes of its wheels among them."""
+    names = exported_channels(session, content, wanted)
+    indexes = [record.channel for record in content.records if record.channel.startswith(PYPI_SCHEME)]
+    if wanted.only_these_channels or not indexes:
+        return names
+    known = {channel.base_url for channel in session.channels(names)} if names else set()
+    return tuple(dict.fromkeys([*names, *(one for one in indexes if one not in known)]))
+
+
 def check_platforms(session: Session, content: EnvironmentContent, spec: EnvironmentSpec, wanted: Wanted) -> None:
     """Raise PlatformsBlocked unless what is exported has a solution on each of the platforms."""
-    channels = exported_channels(session, content, wanted)
-    solve_each(session, spec.specs, wanted.platforms, channels, from_history=wanted.from_history)
+    channels = solving_channels(session, content, wanted)
+    specs = listed_specs(session, content, spec)
+    solve_each(session, specs, wanted.platforms, channels, from_history=wanted.from_history)
 
 
 def solve_each(
@@ -135,7 +184,7 @@ def records_by_platform(
     platforms = wanted.platforms or (own,)
     others = [platform for platform in platforms if platform != own]
     specs = [MatchSpec.parse(text) for text in asked_for(content)]
-    solved = solve_each(session, specs, others, exported_channels(session, content, wanted), from_history=True)
+    solved = solve_each(session, specs, others, solving_channels(session, content, wanted), from_history=True)
     installed = tuple(map(_as_channel_has_it, dependency_order(content.records)))
     return {platform: installed if platform == own else solved[platform] for platform in platforms}
 
@@ -159,7 +208,7 @@ def exported_lock(session: Session, content: EnvironmentContent, wanted: Wanted)
     conda = records_by_platform(session, content, wanted)
     own = subdir_of(session, content.records)
     distributions = locked_distributions(content) if wanted.pip else ()
-    channels = session.channels(exported_channels(session, content, wanted))
+    channels = session.channels(solving_channels(session, content, wanted))
     environment = LockedEnvironment(
         channels=tuple(channel.base_url for channel in channels),
         conda=conda,

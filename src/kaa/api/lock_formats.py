@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from kaa.envfiles.kaa_lock import kaa_lock_text, parse_kaa_lock
 from kaa.envfiles.lock import LOCK_NAMES, InvalidLock, Lock
 from kaa.envfiles.pixi_lock import parse_pixi_lock, pixi_lock_text
 from kaa.envfiles.spec import EnvironmentFileMissing
+from kaa.models.artifact import is_python_distribution
+from kaa.pypi.interpreters.addresses import is_interpreter
 
 KAA, CONDA, PIXI, PIXI_7 = "kaa-lock", "conda-lock", "pixi-lock", "pixi-lock-v7"
 LOCK_FORMATS = (KAA, CONDA, PIXI, PIXI_7)
@@ -32,6 +35,22 @@ def lock_text(lock: Lock, form: str, *, sources: Iterable[str] = ()) -> str:
     if form in (PIXI, PIXI_7):
         return pixi_lock_text(lock, version=7 if form == PIXI_7 else 6)
     return kaa_lock_text(lock)
+
+
+def as_written(session: Session, lock: Lock, form: str) -> Lock:
+    """The lock as a format can say it: in those of others, wheels are distributions of PyPI.
+
+    Raises InterpreterNotForOthers.
+    """
+    if form == KAA:
+        return lock
+    found = [record for one in lock.environments for records in one.conda.values() for record in records]
+    if not any(is_python_distribution(record.fn) or is_interpreter(record) for record in found):
+        return lock
+    # What knows of indexes of Python packages is loaded where there is something of theirs.
+    written = importlib.import_module("kaa.api.locked_wheels").with_distributions
+    changed: Lock = written(session, lock, form, requirements=form != CONDA)
+    return changed
 
 
 def parse_lock(text: str, filename: str) -> Lock:

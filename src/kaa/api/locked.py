@@ -6,8 +6,10 @@ that offers the same bytes (a local folder and a mirror are such), and last from
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -21,7 +23,8 @@ from kaa.config.sources import expand_text
 from kaa.envfiles.lock import DEFAULT_ENVIRONMENT, Lock, LockedDistribution, LockedEnvironment, LockedPlatform
 from kaa.errors import KaaError
 from kaa.events import Warned
-from kaa.models.channel import Channel, split_package_url, url_to_path
+from kaa.models.artifact import is_python_distribution
+from kaa.models.channel import PYPI_SCHEME, Channel, split_package_url, url_to_path
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
 from kaa.models.match_spec_syntax import name_of
 from kaa.models.record import PackageRecord, RepoDataRecord
@@ -30,7 +33,7 @@ from kaa.package_cache.fetch import ensure
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.prefix import Prefix
 from kaa.pypi.interpreters.addresses import is_interpreter
-from kaa.transaction.plan import Transaction
+from kaa.transaction.plan import NO_FILES, Transaction
 
 
 class NotLockedFor(KaaError):
@@ -94,14 +97,20 @@ class Locked(msgspec.Struct, frozen=True):
     """Where the lock is: relative addresses start there"""
     environment: LockedEnvironment
     platform: LockedPlatform
+    wheels: tuple[LockedDistribution, ...] = ()
+    """What the lock takes from PyPI as far as kaa itself installs it"""
+    distributions: tuple[LockedDistribution, ...] = ()
+    """What is left to pip: source archives, checkouts, directories"""
 
     @property
     def records(self) -> tuple[RepoDataRecord, ...]:
         return self.environment.conda.get(self.platform.name, ())
 
     @property
-    def distributions(self) -> tuple[LockedDistribution, ...]:
-        return self.environment.pypi.get(self.platform.name, ())
+    def projects(self) -> tuple[str, ...]:
+        """The Python projects of which kaa itself installs packages."""
+        purls = (purl for record in self.records for purl in record.purls or () if is_python_distribution(record.fn))
+        return (*(one.name for one in self.wheels), *(purl.rpartition("/")[2].partition("@")[0] for purl in purls))
 
 
 def choose_locked(session: Session, lock: Lock, filename: str, folder: Path, environment: str | None = None) -> Locked:
@@ -116,6 +125,10 @@ def choose_locked(session: Session, lock: Lock, filename: str, folder: Path, env
     if chosen is None:
         raise NoSuchEnvironmentInLock(filename, name, names)
     locked = Locked(filename, folder, chosen, choose_platform(session, lock, chosen, filename))
+    distributions = chosen.pypi.get(locked.platform.name, ())
+    if distributions:
+        divided = _locked_wheels().divided(session, locked.records, distributions)
+        locked = replace(locked, wheels=divided.wheels, distributions=divided.others)
     check_platform(locked.records, locked.platform.subdir)
     check_machine(session, filename, locked.platform, locked.records)
     return locked
@@ -137,11 +150,35 @@ def plan_locked(
     settle(session, prefix)
     if not Prefix(prefix).is_environment():
         check_free(prefix)
-    records = find_records(session, locked.records, locked.folder)
+    wanted = locked.records
+    if any(map(is_interpreter, wanted)):
+        wanted = importlib.import_module("kaa.api.locked_interpreters").with_a_python(session, locked)
+    records = find_records(session, wanted, locked.folder)
+    if locked.wheels:
+        records = (*records, *_locked_wheels().wheel_records(session, locked))
+    if any(is_python_distribution(record.fn) for record in records):
+        records = _locked_wheels().without_present(session, prefix, records)
     if keep_others:
         return plan_explicit(session, prefix, records, options)
     requested = requests_of(locked.environment, records)
-    return plan_exactly(prefix, locked.platform.subdir, records, requested, command=options.command)
+    reinstall, files = frozenset[str](), NO_FILES
+    if any(is_python_distribution(record.fn) for record in records):
+        replacing = _locked_wheels().replacing(prefix, records)
+        reinstall, files = replacing.relinked, replacing.files
+    return plan_exactly(
+        prefix,
+        locked.platform.subdir,
+        records,
+        requested,
+        command=options.command,
+        reinstall=reinstall,
+        files=files,
+    )
+
+
+def _locked_wheels() -> Any:
+    """What knows of indexes of Python packages is loaded where there is something of theirs."""
+    return importlib.import_module("kaa.api.locked_wheels")
 
 
 def choose_platform(session: Session, lock: Lock, environment: LockedEnvironment, filename: str) -> LockedPlatform:
@@ -203,8 +240,12 @@ def find_records(session: Session, records: Sequence[RepoDataRecord], folder: Pa
     records = [_without_credentials(session, record, folder) for record in records]
     cache = session.package_cache
     absent = [one for one in records if cache.find(one) is None and cache.find_archive(one) is None]
-    offered = _offered(session, absent) if absent else {}
-    nowhere = [one for one in absent if _digest(one) not in offered and not _can_be_fetched(session, one)]
+    of_indexes = [record for record in absent if is_python_distribution(record.fn)]
+    of_channels = [record for record in absent if not (is_python_distribution(record.fn) or is_interpreter(record))]
+    offered = _offered(session, of_channels) if of_channels else {}
+    if of_indexes:
+        offered |= _locked_wheels().offered_elsewhere(session, of_indexes)
+    nowhere = [one for one in absent if _digest(one) not in offered and not can_be_fetched(session, one)]
     if nowhere:
         raise MissingFromLock(nowhere)
     return _completed(session, [_offered_as(record, offered.get(_digest(record))) for record in records])
@@ -215,19 +256,25 @@ def _digest(record: RepoDataRecord) -> str:
 
 
 def _without_credentials(session: Session, record: RepoDataRecord, folder: Path) -> RepoDataRecord:
-    """A record whose address has the variables of this environment, and credentials where they belong: in the client.
+    """A record with its whole, clean address."""
+    url = whole_address(session, record.url, folder) if record.url else ""
+    if url == record.url:
+        return record
+    channel = record.channel if record.channel.startswith(PYPI_SCHEME) else split_package_url(url)[0]
+    return replace(record, url=url, channel=channel)
 
-    conda-lock writes `$TOKEN` where a channel needs one.
+
+def whole_address(session: Session, url: str, folder: Path) -> str:
+    """An address of a lock with the variables of this environment, and credentials where they belong: in the client.
+
+    conda-lock writes `$TOKEN` where a channel needs one. Paths start at `folder`, where the lock is.
     """
-    url = record.url
-    if url and "://" not in url:
-        url = (session.cwd / folder / url).resolve().as_uri()
-    elif url:
-        url = session.credentials.add_url(expand_text(url, session.environ))
-    return record if url == record.url else replace(record, url=url, channel=split_package_url(url)[0])
+    if "://" not in url:
+        return (session.cwd / folder / url).resolve().as_uri()
+    return session.credentials.add_url(expand_text(url, session.environ))
 
 
-def _can_be_fetched(session: Session, record: RepoDataRecord) -> bool:
+def can_be_fetched(session: Session, record: RepoDataRecord) -> bool:
     """Whether the address that the lock hints at can be tried."""
     if record.url.startswith("file:"):
         return Path(url_to_path(record.url)).is_file()
@@ -246,7 +293,7 @@ def _offered_as(record: RepoDataRecord, offered: RepoDataRecord | None) -> RepoD
 def _offered(session: Session, wanted: Sequence[RepoDataRecord]) -> dict[str, RepoDataRecord]:
     """What configured channels offer with the same hashes, by hash."""
     try:
-        channels = session.channels()
+        channels = [channel for channel in session.channels() if not channel.is_pypi]
     except NoChannels:
         return {}
     if all(record.channel in {channel.base_url for channel in channels} for record in wanted):
@@ -290,7 +337,7 @@ def _are_the_same(record: RepoDataRecord, offered: RepoDataRecord) -> bool:
 
 def _is_partial(record: RepoDataRecord) -> bool:
     """Whether a record may lack what its package says: conda-lock.yml knows no noarch and no sizes."""
-    return record.size is None and record.noarch is None
+    return record.size is None and record.noarch is None and not is_python_distribution(record.fn)
 
 
 def _completed(session: Session, records: Sequence[RepoDataRecord]) -> tuple[RepoDataRecord, ...]:

@@ -26,19 +26,21 @@ def sync_distributions(
     wanted: Sequence[LockedDistribution],
     folder: Path,
     *,
+    ours: Sequence[str] = (),
     command: str = "",
     since: int | None = None,
 ) -> None:
     """Let the environment's own pip install and remove until it has put there what a lock names, and nothing else.
 
-    A lock that names nothing from PyPI has no say in that. Relative addresses start at `folder`.
+    `ours` are the projects that the lock has as packages: pip may have installed these before. A lock that names
+    nothing from PyPI has no say in that. Relative addresses start at `folder`.
     """
-    if not wanted:
+    if not wanted and not ours:
         return
     present = {one.normalized_name: one for one in _distributions(prefix)}
     missing = [one for one in wanted if not _is_there(prefix, one, present.get(normalize_name(one.name)))]
     lines = [requirement_line(one, folder) for one in missing]
-    extra = sorted(set(present) - {normalize_name(one.name) for one in wanted})
+    extra = sorted(set(present) - {normalize_name(name) for name in (*ours, *(one.name for one in wanted))})
     if not lines and not extra:
         return
     out_of_reach = [one.url for one in missing if session.config.offline and _is_remote(one.url)]

@@ -14,7 +14,15 @@ from msgspec.structs import replace
 
 from kaa.api.session import Session
 from kaa.errors import KaaError
-from kaa.models.channel import InvalidChannel, UrlCredential, is_path, normalize_url, path_to_url, split_package_url
+from kaa.models.channel import (
+    PYPI,
+    InvalidChannel,
+    UrlCredential,
+    is_path,
+    normalize_url,
+    path_to_url,
+    split_package_url,
+)
 from kaa.models.match_spec import ChannelText, MatchSpec
 from kaa.models.pattern import Pattern
 
@@ -35,6 +43,15 @@ def parse_specs(session: Session, texts: Sequence[str]) -> tuple[MatchSpec, ...]
     """What a user typed as specs whose channels are still as they were written; raises InvalidMatchSpec."""
     only_pypi = bool(texts) and _takes_python_packages_only(session, texts)
     return tuple(_parse(session, text, only_pypi) for text in texts)
+
+
+def parse_file_spec(session: Session, text: str, channels: Sequence[str] = ()) -> MatchSpec:
+    """A spec of a file that names these channels, as it is written there; raises InvalidMatchSpec."""
+    if channels:
+        only_pypi = all(channel == PYPI or channel.startswith(_OF_PYPI) for channel in channels)
+    else:
+        only_pypi = _takes_python_packages_only(session, [text])
+    return _parse(session, text, only_pypi)
 
 
 def _parse(session: Session, text: str, only_pypi: bool) -> MatchSpec:

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from kaa.api.environments import ChangeOptions, Solver
 from kaa.api.execution import execute, fetch_packages, from_elsewhere, missing_packages
 from kaa.api.session import Session
 from kaa.api.settling import settle
-from kaa.api.specs import parse_specs
+from kaa.api.specs import parse_file_spec, parse_specs
 from kaa.cli.called import program_name
 from kaa.cli.output import print_json
 from kaa.cli.prompt import DryRunEnds, confirm
@@ -83,8 +84,9 @@ def is_package_address(word: str) -> bool:
 
 def read_specs_file(session: Session, file: str) -> TextSpecs:
     """The content of a text file of specs; `-` is standard input."""
+    read = partial(parse_file_spec, session)
     if file == "-":
-        return parse_text_specs(sys.stdin.read(), filename="standard input", expand=lambda text: text)
+        return parse_text_specs(sys.stdin.read(), filename="standard input", expand=lambda text: text, read=read)
     path = session.cwd / expand_text(file, session.environ)
     try:
         text = read_bounded(path, LARGEST_TEXT).decode()
@@ -92,7 +94,7 @@ def read_specs_file(session: Session, file: str) -> TextSpecs:
         raise EnvironmentFileMissing(str(path), error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise InvalidEnvironmentFile(str(path), f"is not UTF-8 text (byte {error.start})") from error
-    return parse_text_specs(text, filename=str(path), expand=lambda text: expand_text(text, session.environ))
+    return parse_text_specs(text, filename=str(path), expand=lambda text: expand_text(text, session.environ), read=read)
 
 
 def check_changeable(session: Session, prefix: Path) -> None:

@@ -27,8 +27,8 @@ def explicit_list(subdir: str, records: Sequence[RepoDataRecord], *, md5: bool, 
     for record in dependency_order(records):
         if not record.url:
             lines.append(f"# no URL for: {record.fn or record.dist}")
-        elif sha256 and record.sha256:
-            # As conda writes it; the reader knows the kind of hash by its length.
+        elif record.sha256 and (sha256 or (md5 and not record.md5)):
+            # As conda writes it; the reader knows the kind of hash by its length. Indexes of wheels tell no MD5.
             lines.append(f"{record.url}#{record.sha256}")
         else:
             lines.append(str(ExplicitEntry(record.url, md5=record.md5 if md5 else None)))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 
+from msgspec.structs import replace
+
 from kaa.api.exporting import (
     Wanted,
     check_platforms,
     exported_lock,
     exported_spec,
+    listed_specs,
     records_by_platform,
 )
 from kaa.api.listing import EnvironmentContent, read_environment
@@ -98,9 +101,12 @@ def exported_text(
         spec = exported_spec(session, content, wanted)
         if wanted.platforms:
             check_platforms(session, content, spec, wanted)
+        if form == REQUIREMENTS:
+            spec = replace(spec, specs=listed_specs(session, content, spec), pip=())
         return spec_text(session, spec, form)
-    lock = exported_lock(session, content, wanted)
-    text: str = importlib.import_module("kaa.api.lock_formats").lock_text(lock, form)
+    formats = importlib.import_module("kaa.api.lock_formats")
+    lock = formats.as_written(session, exported_lock(session, content, wanted), form)
+    text: str = formats.lock_text(lock, form)
     return text
 
 

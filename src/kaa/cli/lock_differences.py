@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from kaa.api.lock_formats import parse_lock
 from kaa.envfiles.lock import InvalidLock, Lock
-from kaa.models.record import RepoDataRecord
 
 
 class Present(msgspec.Struct, frozen=True):
@@ -71,24 +70,26 @@ def differences_of(present: Present | None, lock: Lock) -> dict[str, Differences
     return {name: _compare(old.get(name, {}), new.get(name, {})) for name in dict.fromkeys([*new, *old])}
 
 
-def _by_platform(lock: Lock) -> dict[str, dict[str, RepoDataRecord]]:
-    return {
-        platform: {record.name: record for record in records}
-        for environment in lock.environments[:1]
-        for platform, records in environment.conda.items()
-    }
+class _Package(msgspec.Struct, frozen=True):
+    dist: str
+    digest: str | None
 
 
-def _compare(old: dict[str, RepoDataRecord], new: dict[str, RepoDataRecord]) -> Differences:
+def _by_platform(lock: Lock) -> dict[str, dict[str, _Package]]:
+    found: dict[str, dict[str, _Package]] = {}
+    for environment in lock.environments[:1]:
+        for platform, records in environment.conda.items():
+            packages = {one.name: _Package(one.dist, one.sha256 or one.md5) for one in records}
+            for wheel in environment.pypi.get(platform, ()):
+                packages[f"pypi::{wheel.name}"] = _Package(f"{wheel.name}-{wheel.version} (pypi)", wheel.sha256)
+            found[platform] = packages
+    return found
+
+
+def _compare(old: dict[str, _Package], new: dict[str, _Package]) -> Differences:
     both = [name for name in new if name in old]
     return Differences(
         added={name: new[name].dist for name in new if name not in old},
         removed={name: old[name].dist for name in old if name not in new},
-        changed={
-            name: (old[name].dist, new[name].dist) for name in both if _identity(old[name]) != _identity(new[name])
-        },
+        changed={name: (old[name].dist, new[name].dist) for name in both if old[name] != new[name]},
     )
-
-
-def _identity(record: RepoDataRecord) -> tuple[str, str | None]:
-    return record.dist, record.sha256 or record.md5

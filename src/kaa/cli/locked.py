@@ -91,7 +91,9 @@ def complete(
         actions["PIP"] = [requirement_line(one, locked.folder) for one in locked.distributions]
     if session.config.dry_run:
         return
-    sync_distributions(session, prefix, locked.distributions, locked.folder, command=command, since=since)
+    sync_distributions(
+        session, prefix, locked.distributions, locked.folder, ours=locked.projects, command=command, since=since
+    )
     if locked.environment.variables:
         news = dict(locked.environment.variables)
         change_variables(session, prefix, lambda old: old | news, command=command, since=since)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -32,20 +32,32 @@ _EXACT = re.compile(r"[^=\[\s]+==[^=\[\s]+=[^=\[\s]+")
 _SELECTOR = re.compile(r"sel\((linux|osx|win|unix)\)")
 
 
-def parse_environment_yaml(text: str, *, filename: str = "", subdir: str = "") -> EnvironmentSpec:
+ReadSpec: TypeAlias = Callable[[str, Sequence[str]], MatchSpec]
+"""Reads a spec of a file that names these channels."""
+
+
+def parse_environment_yaml(
+    text: str,
+    *,
+    filename: str = "",
+    subdir: str = "",
+    read_spec: ReadSpec = lambda text, channels: MatchSpec.parse(text),
+) -> EnvironmentSpec:
     """The environment that a file describes; raises InvalidEnvironmentFile.
 
     `subdir` is the platform for which entries with a selector (`sel(linux): …`) are chosen.
     """
-    return _Reader(filename, subdir).read(text)
+    return _Reader(filename, subdir, read_spec).read(text)
 
 
 class _Reader:
     """Reads one file; knows its name for messages."""
 
-    def __init__(self, filename: str, subdir: str) -> None:
+    def __init__(self, filename: str, subdir: str, read_spec: ReadSpec) -> None:
         self._filename = filename
         self._subdir = subdir
+        self._read_spec = read_spec
+        self._channels: tuple[str, ...] = ()
 
     def read(self, text: str) -> EnvironmentSpec:
         if len(text) > LARGEST_DOCUMENT:
@@ -54,6 +66,7 @@ class _Reader:
         if "dependencies" not in document:
             raise self._error("it has no `dependencies:`", hints=("write `dependencies: []` for an empty environment",))
         channels = self._texts(document, "channels")
+        self._channels = tuple(channel for channel in channels if channel != NO_DEFAULTS)
         specs: list[MatchSpec] = []
         pip: list[str] = []
         dependencies = document["dependencies"]
@@ -65,7 +78,7 @@ class _Reader:
         return EnvironmentSpec(
             name=self._text(document, "name"),
             prefix=self._text(document, "prefix"),
-            channels=tuple(channel for channel in channels if channel != NO_DEFAULTS),
+            channels=self._channels,
             only_these_channels=NO_DEFAULTS in channels,
             specs=tuple(specs),
             pip=tuple(pip),
@@ -146,7 +159,7 @@ class _Reader:
 
     def _spec(self, text: str, line: int) -> MatchSpec:
         try:
-            return MatchSpec.parse(text)
+            return self._read_spec(text, self._channels)
         except InvalidMatchSpec as error:
             raise self._error(error.message, line, error.hints) from error
 

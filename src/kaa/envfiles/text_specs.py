@@ -20,7 +20,7 @@ from urllib.parse import unquote
 import msgspec
 
 from kaa.envfiles.spec import InvalidEnvironmentFile
-from kaa.models.artifact import InvalidArtifactName, parse_file_name
+from kaa.models.artifact import InvalidArtifactName, parse_file_name, wheel_name
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
 from kaa.models.pattern import Pattern
 
@@ -58,10 +58,16 @@ def is_explicit_list(text: str) -> bool:
     return any(line.strip() == MARKER for line in text.splitlines())
 
 
-def parse_text_specs(text: str, *, filename: str = "", expand: Callable[[str], str] = str) -> TextSpecs:
+def parse_text_specs(
+    text: str,
+    *,
+    filename: str = "",
+    expand: Callable[[str], str] = str,
+    read: Callable[[str], MatchSpec] = MatchSpec.parse,
+) -> TextSpecs:
     """The content of a file; raises InvalidEnvironmentFile with the line.
 
-    `expand` replaces `~` and environment variables in the locations of an explicit list.
+    `expand` replaces `~` and environment variables in the locations of an explicit list; `read` reads a spec.
     """
     lines = [(number, line.strip()) for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1)]
     platforms = [match[1] for _, line in lines if (match := _PLATFORM.fullmatch(line))]
@@ -70,10 +76,10 @@ def parse_text_specs(text: str, *, filename: str = "", expand: Callable[[str], s
     if any(line == MARKER for _, line in wanted):
         entries = tuple(_entry(line, number, filename, expand) for number, line in wanted if line != MARKER)
         return TextSpecs(entries=entries, explicit=True, platform=platform)
-    return TextSpecs(specs=tuple(_spec(line, number, filename) for number, line in wanted), platform=platform)
+    return TextSpecs(specs=tuple(_spec(line, number, filename, read) for number, line in wanted), platform=platform)
 
 
-def _spec(line: str, number: int, filename: str) -> MatchSpec:
+def _spec(line: str, number: int, filename: str, read: Callable[[str], MatchSpec]) -> MatchSpec:
     if line.startswith("@"):
         raise InvalidEnvironmentFile(
             filename,
@@ -82,7 +88,7 @@ def _spec(line: str, number: int, filename: str) -> MatchSpec:
             hints=(f"write {MARKER} exactly so, on a line of its own, if this is a list of packages",),
         )
     try:
-        return MatchSpec.parse(_TRAILING_COMMENT.sub("", line))
+        return read(_TRAILING_COMMENT.sub("", line))
     except InvalidMatchSpec as error:
         raise InvalidEnvironmentFile(filename, error.message, line=number, hints=error.hints) from error
 
@@ -92,8 +98,10 @@ def _entry(line: str, number: int, filename: str, expand: Callable[[str], str]) 
     location = expand(location.strip())
     if not location:
         raise InvalidEnvironmentFile(filename, "a hash without a package before it", line=number)
+    file_name = unquote(location.replace("\\", "/").rpartition("/")[2])
     try:
-        parse_file_name(unquote(location.replace("\\", "/").rpartition("/")[2]))
+        if wheel_name(file_name) is None:
+            parse_file_name(file_name)
     except InvalidArtifactName as error:
         hint = "write the address or the path of a package file, as in …/linux-64/zlib-1.3.1-hb9d3cd8_2.conda"
         raise InvalidEnvironmentFile(filename, error.message, line=number, hints=(hint,)) from error

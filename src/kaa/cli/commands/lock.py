@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kaa.api.environment_files import channels_for, find_file, put_together, read_environment_file
-from kaa.api.lock_formats import LOCK_FORMATS, lock_format_of, lock_text
+from kaa.api.lock_formats import LOCK_FORMATS, as_written, lock_format_of, lock_text
 from kaa.api.locking import Asked, lock_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import add_channels, add_network, add_output, add_prompts, add_solving
@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, session: Session) -> int:
     output = session.cwd / expand_text(arguments.output or DEFAULT_OUTPUT, session.environ)
     files = arguments.files or [find_file(session, None)]
-    lock = lock_files(arguments, session, files)
     form = arguments.format or lock_format_of(output.name)
+    lock = as_written(session, lock_files(arguments, session, files), form)
     return put_down(arguments, session, output, lock, form, lambda lock: lock_text(lock, form, sources=files))
 
 
@@ -115,7 +115,10 @@ def told(
     arguments: argparse.Namespace, output: Path, lock: Lock, changed: bool, differences: dict[str, Differences]
 ) -> str:
     """What became of the lock, in lines."""
-    counts = ", ".join(f"{len(found)} packages for {name}" for name, found in lock.environments[0].conda.items())
+    first = lock.environments[0]
+    counts = ", ".join(
+        f"{len(found) + len(first.pypi.get(name, ()))} packages for {name}" for name, found in first.conda.items()
+    )
     if not changed:
         return f"{output} is as it was: {counts}"
     lines = [line for name, difference in differences.items() for line in difference.lines(name)]
