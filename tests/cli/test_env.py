@@ -125,7 +125,8 @@ def test_unknown_keys_are_told_where_programs_look(kaa: Kaa, url: str) -> None:
     assert answer.json()["success"]
 
 
-def test_dry_run(kaa: Kaa, url: str) -> None:
+def test_dry_run(kaa: Kaa, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAA_PIP_SECTION", "pip")
     environment_file(
         kaa, f"name: demo\nchannels: ['{url}']\ndependencies: [alone, {{pip: [x]}}]\nvariables: {{A: 1}}\n"
     )
@@ -171,8 +172,9 @@ exit 0
 
 
 @pytest.fixture
-def snakes(channel: ChannelBuilder, url: str) -> str:
-    """A channel with a python that notes what it is asked, and a pip."""
+def snakes(channel: ChannelBuilder, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A channel with a python that notes what it is asked, and a pip; sections for pip are left to it."""
+    monkeypatch.setenv("KAA_PIP_SECTION", "pip")
     channel.add(
         Package("python", "3.12.1", files={"bin/python3.12": File(PIP, mode=0o755)}),
         Package("pip", "24.0", depends=["python"], files={"share/pip": "x"}),

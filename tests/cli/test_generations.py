@@ -617,7 +617,7 @@ def test_a_real_python_and_its_own_pip(kaa: Kaa, folder: Path, tmp_path: Path, m
         f"name: two\nchannels: [{channel}, nodefaults]\ndependencies:\n  - pip:\n{lines}variables: {{A: b}}\n"
     )
     kaa.ok("env", "update", "-f", str(file))
-    assert [(one["cause"], one["parent"]) for one in history(kaa, "two")][1:] == [("pip", 1), ("variables", 1)]
+    assert [(one["cause"], one["parent"]) for one in history(kaa, "two")][1:] == [("change", 1), ("variables", 1)]
     assert (other / f"lib/python{original.minor}/site-packages/other.py").exists()
     kaa.ok("undo", "-n", "two", "-y", "--offline")
     assert changed(untouched, state(other)) == set()

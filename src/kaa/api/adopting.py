@@ -7,7 +7,6 @@ taken back like any other.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -18,18 +17,18 @@ from kaa.api.adopting_files import InstalledFiles, edited_files, find_difference
 from kaa.api.environments import subdir_of
 from kaa.api.execution import fetch_packages
 from kaa.api.looking import looks_at_environment
+from kaa.api.replaced_distributions import replace_distributions
 from kaa.api.session import Session
 from kaa.api.settling import settle
-from kaa.config.values import pip_configuration, pypi_names
+from kaa.config.values import pypi_names
 from kaa.errors import KaaError
 from kaa.host.files import read_regular_file
-from kaa.models.channel import split_credentials
+from kaa.models.channel import PYPI_SCHEME, split_credentials
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
 from kaa.package_cache.extracted_package import ExtractedPackage
 from kaa.prefix.distribution_metadata import normalize_name, origin_of, was_requested
 from kaa.prefix.environments import absolute_location
-from kaa.prefix.kept_distributions import files_that_go, with_key
 from kaa.prefix.prefix import Prefix, open_prefix
 from kaa.prefix.python_packages import METADATA_LIMIT, PythonDistribution, find_distributions
 from kaa.pypi.answers import IndexFailure
@@ -41,10 +40,8 @@ from kaa.pypi.project_files import ProjectFile
 from kaa.pypi.wheel_tags import WheelTags, target_of
 from kaa.solver.candidates import UnusableCandidate
 from kaa.transaction.actions import plan_actions
-from kaa.transaction.plan import FileChanges, PythonInfo, Transaction, plan_transaction, python_of
+from kaa.transaction.plan import PythonInfo, Transaction, plan_transaction, python_of
 
-CHANNEL = "pypi+"
-"""How the channel of a record begins that comes from an index."""
 MOST_TRIED = 4
 """Of so many wheels the files are looked at: each is fetched for that."""
 
@@ -190,7 +187,7 @@ class _Adopting:
 
     def ask_indexes(self) -> None:
         """Find wheels for what came from an index: from the first index on, each asked about what is still unknown."""
-        configuration = pip_configuration(self.session.config, self.session.environ, str(self.session.cwd))
+        configuration = self.session.pip_configuration
         asked = [one for one in self.candidates if not one.origins]
         for url in configuration.indexes:
             if not asked:
@@ -215,7 +212,7 @@ class _Adopting:
                     one.reason = error.message
             if page is not None:
                 possible = self._finder.possible(one.wheel, page.files)
-                one.origins += [_Origin(file, index.url, CHANNEL + index.url) for file in possible]
+                one.origins += [_Origin(file, index.url, PYPI_SCHEME + index.url) for file in possible]
 
     def compare(self) -> None:
         """Fetch the likeliest wheels of all, then the next ones of those whose files were others."""
@@ -276,28 +273,24 @@ def _of_address(url: str, sha256: str) -> _Origin:
 def _plan(
     environment: Prefix, records: Sequence[PrefixRecord], adopted: Sequence[Adopted], subdir: str, command: str
 ) -> Transaction:
-    prefix = environment.path
     news = {one.record.name: one.record for one in adopted}
-    going = set(itertools.chain(*(files_that_go(prefix, with_key(prefix, one.distribution)) for one in adopted)))
-    # What others lost to the distributions comes back to them, as far as the packages do not take it in their turn.
-    again = {record.name for record in records if record.name not in news and not going.isdisjoint(record.files)}
-    owned = {path for record in records if record.name in news or record.name in again for path in record.files}
+    replacing = replace_distributions(environment, records, [one.distribution for one in adopted], news)
     return plan_transaction(
-        prefix,
+        environment.path,
         subdir,
         records,
         [*(record for record in records if record.name not in news), *news.values()],
-        reinstall=again,
+        reinstall=replacing.relinked,
         requested_specs={
             one.record.name: _request(one.record) for one in adopted if was_requested(environment, one.distribution)
         },
         command=command,
-        files=FileChanges(remove=tuple(sorted(going - owned))),
+        files=replacing.files,
     )
 
 
 def _request(record: RepoDataRecord) -> str:
     """What the user asked for when they had a package installed."""
-    if record.channel.startswith(CHANNEL):
+    if record.channel.startswith(PYPI_SCHEME):
         return f"pypi::{record.name}"
     return f"{record.name}=={record.version}={record.build}"

@@ -18,11 +18,13 @@ from msgspec.structs import replace
 
 from kaa.api.elsewhere import located
 from kaa.api.on_hand import PackagesOnHand
+from kaa.api.pip_sections import PipSection
 from kaa.api.session import Session
 from kaa.api.settling import settle
 from kaa.api.specs import channels_named, read_specs, resolve_kept_spec
 from kaa.config.values import cutoffs_of, solve_options
 from kaa.errors import KaaError
+from kaa.models.artifact import is_python_distribution
 from kaa.models.channel import Channel
 from kaa.models.match_spec import MatchSpec
 from kaa.models.prefix_record import PrefixRecord
@@ -36,7 +38,7 @@ from kaa.solver.failures import PackagesNotFound, Unsolvable
 from kaa.solver.request import SolveRequest
 from kaa.solver.solution import Solution
 from kaa.solver.solve import solve
-from kaa.transaction.plan import Transaction, plan_transaction
+from kaa.transaction.plan import NO_FILES, FileChanges, Transaction, plan_transaction
 
 
 class EnvironmentExists(KaaError):
@@ -159,6 +161,8 @@ class ChangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The command line, for the history."""
     solver: Solver = solve
     """What solves: `kaa.api.problems.ProblemWriter` writes down what it saw, too."""
+    section: PipSection | None = None
+    """What the `pip:` section of a file asks for besides."""
 
 
 def plan_create(
@@ -171,7 +175,7 @@ def plan_create(
     prefix = absolute_location(prefix, session.cwd)
     settle(session, prefix)
     check_free(prefix)
-    wanted = read_specs(session, specs)
+    wanted = _with_section(read_specs(session, specs), options)
     if not wanted:
         return plan_transaction(prefix, session.subdir, (), (), command=options.command)
     request = SolveRequest(install=wanted, pins=pins_of(session, prefix, options))
@@ -183,13 +187,17 @@ def plan_install(
 ) -> Transaction:
     """`specs` added to an environment, changing of the rest as little as it must."""
     prefix = absolute_location(prefix, session.cwd)
-    wanted = read_specs(session, specs)
+    wanted = _with_section(read_specs(session, specs), options)
     if not wanted:
         raise NothingRequested("install")
     request = _present(session, prefix, options)
+    # What a section for pip names becomes newer, as with pip.
+    updated = options.section.specs if options.section is not None else ()
     if options.update_specs or options.update_deps:
+        updated = wanted
+    if updated:
         installed = {record.name for record in request.installed}
-        request = replace(request, update=tuple(spec for spec in wanted if spec.name in installed))
+        request = replace(request, update=tuple(spec for spec in updated if spec.name in installed))
     request = replace(request, install=wanted)
     return _plan(session, prefix, request, options, asked=wanted)
 
@@ -314,7 +322,10 @@ def _plan(
     subdir = subdir_of(session, request.installed)
     request = _on_platform(session, replace(request, no_deps=options.no_deps, only_deps=options.only_deps), subdir)
     _check_disallowed(session, asked)
-    channels = _channels_for(session, request)
+    section = options.section
+    if section is not None:
+        request = replace(request, pins=(*request.pins, *section.constraints))
+    channels = _channels_for(session, request, section)
     cutoffs = cutoffs_of(
         session.config, channels, time.time_ns() // 1_000_000, str(session.cwd), session.channel_config
     )
@@ -326,6 +337,9 @@ def _plan(
     # Closing the index keeps what it computed for the next run.
     with session.open_index(channels, subdir) as index:
         index.admit((*request.install, *request.update, *request.history, *request.pins))
+        if section is not None:
+            index.offer(section.wheels)
+            index.keep_to_conda(_of_conda(session, request, section))
         request = replace(
             request,
             install=index.agree(request.install),
@@ -342,13 +356,38 @@ def _plan(
             # It knows the interpreters of this machine, which a solve that succeeds need not load.
             interpreters = importlib.import_module("kaa.api.interpreters")
             raise interpreters.with_interpreters(session, error, channels, subdir, request.install) from None
-    return _transaction(session, prefix, request, solution, options, asked=asked, again=again)
+    transaction = _transaction(session, prefix, request, solution, options, asked=asked, again=again)
+    if section is not None and section.for_python is not None and transaction.python is not None:
+        # Now it is known which lines of the section are for this python, which stays.
+        version = transaction.python.version
+        section = section.for_python(version)
+        more = [spec for spec in section.specs if spec not in request.install]
+        request = replace(
+            request,
+            install=(*request.install, *more),
+            pins=(*request.pins, MatchSpec.parse(f"python=={version}")),
+        )
+        options = replace(options, section=section)
+        return _plan(session, prefix, request, options, [*asked, *more], again=again)
+    return transaction
 
 
-def _channels_for(session: Session, request: SolveRequest) -> tuple[Channel, ...]:
-    """The configured channels, and behind them those that specs name themselves."""
+def _channels_for(session: Session, request: SolveRequest, section: PipSection | None) -> tuple[Channel, ...]:
+    """The configured channels, and behind them those that specs name themselves, and those of a section for pip."""
     named = channels_named((*request.install, *request.update))
-    return session.channels([*session.config.channels, *named])
+    return session.channels([*session.config.channels, *named, *(section.channels if section is not None else ())])
+
+
+def _with_section(specs: tuple[MatchSpec, ...], options: ChangeOptions) -> tuple[MatchSpec, ...]:
+    return specs if options.section is None else (*specs, *options.section.specs)
+
+
+def _of_conda(session: Session, request: SolveRequest, section: PipSection) -> set[str]:
+    """The names that a section for pip does not make available from PyPI: what is asked for beside it."""
+    configured = session.channels() if session.config.channels else ()
+    if not configured or any(channel.is_pypi for channel in configured):
+        return set()
+    return {spec.name for spec in (*request.install, *request.update) if spec.name and not spec.channel} - section.names
 
 
 def _on_platform(session: Session, request: SolveRequest, subdir: str) -> SolveRequest:
@@ -367,16 +406,32 @@ def _transaction(
     again: Iterable[str] = (),
 ) -> Transaction:
     named = {spec.name: str(spec) for spec in asked if spec.name}
+    current = tuple(record for record in request.installed if isinstance(record, PrefixRecord))
+    if options.section is not None:
+        options.section.check(solution.records)
+    files, relinked = _replaced(prefix, current, solution.records)
+    forced = [*named, *again] if options.force_reinstall else []
     return plan_transaction(
         prefix,
         subdir_of(session, request.installed),
-        tuple(record for record in request.installed if isinstance(record, PrefixRecord)),
+        current,
         solution.records,
-        reinstall=frozenset([*named, *again]) if options.force_reinstall else frozenset(),
+        reinstall=frozenset([*forced, *relinked]),
         requested_specs={} if options.only_deps else named,
         removed_specs=tuple(removed),
         command=options.command,
+        files=files,
     )
+
+
+def _replaced(
+    prefix: Path, current: Sequence[PrefixRecord], final: Sequence[RepoDataRecord]
+) -> tuple[FileChanges, frozenset[str]]:
+    """The files of pip's distributions in whose place wheels come, and the packages that had lost files to them."""
+    if not current or not any(is_python_distribution(record.fn) for record in final):
+        return NO_FILES, frozenset()
+    replacing = importlib.import_module("kaa.api.replaced_distributions").replace_by(Prefix(prefix), current, final)
+    return replacing.files, replacing.relinked
 
 
 def earlier_requests(session: Session, environment: Prefix, installed: Sequence[PrefixRecord]) -> tuple[MatchSpec, ...]:

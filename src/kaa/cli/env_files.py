@@ -24,6 +24,7 @@ from kaa.api.exact import plan_exactly
 from kaa.api.explicit import fetch_explicit
 from kaa.api.pip_part import prune_section
 from kaa.api.pip_section import install_pip_section
+from kaa.api.pip_sections import PipSection
 from kaa.api.recording import change_variables, latest_number
 from kaa.api.replacing import plan_anew
 from kaa.api.session import Session
@@ -57,10 +58,11 @@ def create_from_file(arguments: argparse.Namespace, session: Session) -> int:
     if not request.entries and not arguments.no_default_packages:
         request = with_default_packages(request, session.config.create_default_packages)
     with session_for(arguments, session, spec) as inner:
-        options = change_options(arguments)
-        result = create(inner, prefix, with_pip(inner, spec, request), options)
+        section = section_of(inner, content, request)
+        options = replace(change_options(arguments), section=section)
+        result = create(inner, prefix, with_pip(section, request), options)
         # What comes now is of one piece with that.
-        finish(inner, prefix, content, result, Together(0, options.command))
+        finish(inner, prefix, content, section, result, Together(0, options.command))
     return 0
 
 
@@ -84,7 +86,8 @@ def update_from_file(arguments: argparse.Namespace, session: Session) -> int:
     settle(session, prefix)
     together = Together(latest_number(prefix), options.command)
     with session_for(arguments, session, spec) as inner:
-        request = with_pip(inner, spec, request)
+        section = section_of(inner, content, request)
+        request, options = with_pip(section, request), replace(options, section=section)
         if not Prefix(prefix).is_environment():
             result = create(inner, prefix, request, options)
         else:
@@ -97,7 +100,7 @@ def update_from_file(arguments: argparse.Namespace, session: Session) -> int:
         if news is not None:
             # The packages are there; what is left can be done again from the file.
             write_atomic(news.path, news.text.encode())
-        finish(inner, prefix, content, result, together, prune=arguments.prune)
+        finish(inner, prefix, content, section, result, together, prune=arguments.prune)
     return 0
 
 
@@ -160,7 +163,7 @@ def plan_update_from(session: Session, prefix: Path, request: Request, options: 
     if request.entries:
         return plan_explicit(session, prefix, fetch_explicit(session, request.entries), options)
     if not options.prune:
-        if not request.specs:
+        if not request.specs and not (options.section is not None and options.section.specs):
             return plan_transaction(prefix, session.subdir, Prefix(prefix).records(), Prefix(prefix).records())
         return plan_install(session, prefix, request.specs, options)
     # What the file does not ask for goes: the content is that of a new environment from this file.
@@ -208,9 +211,21 @@ def session_for(
     return Session(config, session.reporter, environ=session.environ, cwd=session.cwd)
 
 
-def with_pip(session: Session, spec: EnvironmentSpec, request: Request) -> Request:
-    """The request with pip itself, if the file has a section for it and does not ask for it."""
-    if not spec.pip or request.entries or any(wanted.name == "pip" for wanted in request.specs):
+def section_of(session: Session, content: FileContent, request: Request) -> PipSection:
+    """What the section for pip of a file asks for beside its request; a list of packages has none."""
+    if not content.spec.pip:
+        return PipSection()
+    named = [spec.name for spec in request.specs if spec.name]
+    # Loads all that is needed to read requirements.
+    section: PipSection = importlib.import_module("kaa.api.pip_requirements").read_section(
+        session, content.spec.pip, content.folder, named=named
+    )
+    return section
+
+
+def with_pip(section: PipSection, request: Request) -> Request:
+    """The request with pip itself, if something is left for it, and the request does not ask for it."""
+    if not section.left or request.entries or any(wanted.name == "pip" for wanted in request.specs):
         return request
     return Request((*request.specs, MatchSpec.parse("pip")), request.entries)
 
@@ -227,6 +242,7 @@ def finish(
     session: Session,
     prefix: Path,
     content: FileContent,
+    section: PipSection,
     result: dict[str, object],
     together: Together,
     *,
@@ -235,12 +251,12 @@ def finish(
     """What comes after the packages: those of pip, the variables, the result."""
     spec, folder = content.spec, content.folder
     actions = result.get("actions")
-    if spec.pip and isinstance(actions, dict):
-        actions["PIP"] = list(spec.pip)
+    if section.left and isinstance(actions, dict):
+        actions["PIP"] = list(section.left)
     since, command = together.since, together.command
     if not session.config.dry_run:
-        if spec.pip:
-            install_pip_section(session, prefix, spec.pip, folder, command=command, since=since)
+        if section.left:
+            install_pip_section(session, prefix, section.left, folder, command=command, since=since)
         if prune and spec.pip:
             prune_section(session, prefix, spec.pip, folder, command=command, since=since)
         if spec.variables:

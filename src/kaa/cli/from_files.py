@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from kaa.api.environment_files import FileContent, put_together, read_environment_file
 from kaa.api.environments import NothingRequested, plan_install
 from kaa.api.pip_section import install_pip_section
+from kaa.api.pip_sections import PipSection, put_together_sections
 from kaa.api.recording import change_variables, latest_number
 from kaa.api.session import Session
 from kaa.api.settling import settle
@@ -25,7 +27,7 @@ from kaa.cli.changing import (
 )
 from kaa.cli.configuring import TargetMissing, new_target
 from kaa.cli.creating import create, how_to_enter, with_default_packages
-from kaa.cli.env_files import session_for, tell_unknown_keys, with_pip
+from kaa.cli.env_files import section_of, session_for, tell_unknown_keys, with_pip
 from kaa.cli.locked import create_from_lock, find_lock_among, sync
 from kaa.config.sources import expand_text
 from kaa.envfiles.spec import EnvironmentSpec, is_yaml
@@ -74,10 +76,12 @@ def create_from_files(arguments: argparse.Namespace, session: Session) -> int | 
         request = with_default_packages(request, session.config.create_default_packages)
     options = change_options(arguments)
     with session_for(arguments, session, gathered.spec, ask=True) as inner:
-        request = with_pip(inner, gathered.spec, request)
+        sections = sections_of(inner, gathered, request)
+        section = put_together_sections(sections)
+        request, options = with_pip(section, request), replace(options, section=section)
         result = create(inner, prefix, request, options, download_only=arguments.download_only)
         if not arguments.download_only:
-            complete(inner, prefix, gathered, result, options.command, since=0)
+            complete(inner, prefix, gathered, sections, result, options.command, since=0)
         print_result(inner, result)
     if not (session.config.json or session.config.quiet or arguments.download_only):
         print(how_to_enter(session, prefix))
@@ -111,28 +115,43 @@ def install_from_files(arguments: argparse.Namespace, session: Session, prefix: 
     since = latest_number(prefix)
     with session_for(arguments, session, spec, ask=True) as inner:
         result: dict[str, object] = {"success": True}
-        request = with_pip(inner, spec, Request(spec.specs))
-        if request.specs:
+        request = Request(spec.specs)
+        sections = sections_of(inner, gathered, request)
+        section = put_together_sections(sections)
+        request, options = with_pip(section, request), replace(options, section=section)
+        if request.specs or section.specs:
             transaction = plan_install(inner, prefix, request.specs, options)
             result = perform(inner, transaction, download_only=arguments.download_only)
         if not arguments.download_only:
-            complete(inner, prefix, gathered, result, options.command, since=since)
+            complete(inner, prefix, gathered, sections, result, options.command, since=since)
         print_result(inner, result)
     return 0
 
 
+def sections_of(session: Session, gathered: Gathered, request: Request) -> tuple[PipSection, ...]:
+    """What the sections for pip of the files ask for, file by file: paths in them are relative to the file."""
+    return tuple(section_of(session, content, request) for content in gathered.contents)
+
+
 def complete(
-    session: Session, prefix: Path, gathered: Gathered, result: dict[str, object], command: str, *, since: int
+    session: Session,
+    prefix: Path,
+    gathered: Gathered,
+    sections: Sequence[PipSection],
+    result: dict[str, object],
+    command: str,
+    *,
+    since: int,
 ) -> None:
-    """What comes after the packages: those of pip, file by file for the paths in them, and the variables."""
+    """What comes after the packages: what is left for pip, and the variables."""
     actions = result.get("actions")
-    if gathered.spec.pip and isinstance(actions, dict):
-        actions["PIP"] = list(gathered.spec.pip)
+    if isinstance(actions, dict) and any(section.left for section in sections):
+        actions["PIP"] = [line for section in sections for line in section.left]
     if session.config.dry_run:
         return
-    for content in gathered.contents:
-        if content.spec.pip:
-            install_pip_section(session, prefix, content.spec.pip, content.folder, command=command, since=since)
+    for content, section in zip(gathered.contents, sections, strict=True):
+        if section.left:
+            install_pip_section(session, prefix, section.left, content.folder, command=command, since=since)
     if gathered.spec.variables:
         news = dict(gathered.spec.variables)
         change_variables(session, prefix, lambda old: old | news, command=command, since=since)

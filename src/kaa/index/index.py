@@ -31,7 +31,7 @@ from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.models.repodata import make_decoders
 from kaa.net.client import HttpClient
-from kaa.solver.candidates import CandidateGroup
+from kaa.solver.candidates import CandidateGroup, RecordSource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class Index:
         self._groups: dict[str, tuple[CandidateGroup, ...]] = {}
         self._report = reporter
         self._pypi = pypi
+        self._not_of_pypi: set[str] = set()
         self._shards: ShardLoader | None = None
         if any(isinstance(data, ShardedData) for data in subdirs):
             self._shards = ShardLoader(subdirs, ranks, only_first_channel=only_first_channel)
@@ -141,7 +142,7 @@ class Index:
         if self._shards is not None:
             self._shards.load(names)
         if self._pypi is not None:
-            self._pypi.load(names)
+            self._pypi.load([name for name in names if name not in self._not_of_pypi])
         for name in names:
             self.groups(name)
         for data in self.subdirs:
@@ -163,6 +164,18 @@ class Index:
         """Why there is nothing for specs although there is something of the name, in sentences."""
         return [] if self._pypi is None else self._pypi.left_out(specs)
 
+    def offer(self, records: Iterable[RepoDataRecord]) -> None:
+        """Offer these packages, which may be in no channel, and under their names no others."""
+        given = tuple(records)
+        source = RecordSource({"": given})
+        names = {record.name for record in given}
+        self._groups.update({name: tuple(source.groups(name)) for name in names})
+        self._not_of_pypi |= names
+
+    def keep_to_conda(self, names: Collection[str]) -> None:
+        """Offer under these names nothing of PyPI."""
+        self._not_of_pypi |= set(names)
+
     def groups(self, name: str) -> Sequence[CandidateGroup]:
         """What is offered under a name, first channel first."""
         groups = self._groups.get(name)
@@ -172,7 +185,7 @@ class Index:
                 for data, rank in zip(self.subdirs, self._ranks, strict=True)
                 if data.has(name)
             )
-            if self._pypi is not None:
+            if self._pypi is not None and name not in self._not_of_pypi:
                 groups = tuple(sorted((*groups, *self._pypi.groups(name)), key=lambda group: group.rank))
             self._groups[name] = groups
         return groups
