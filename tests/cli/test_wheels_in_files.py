@@ -203,3 +203,35 @@ def test_a_wheel_for_another_platform(kaa: Kaa, demo: Path) -> None:
     answer = kaa("create", "-n", "other", "-y", "--file", "conda-lock.yml")
     assert answer.code == 1
     assert "its tags are for another platform" in answer.err
+
+
+def test_a_python_of_an_interpreter(kaa: Kaa, index: IndexServer) -> None:
+    """kaa's own lock holds it; where that interpreter is not, another python of the version takes its place."""
+    (kaa.home / ".condarc").write_text("channels: [pypi]\n")
+    if kaa("create", "-n", "demo", "-y", f"python={VERSION}", "part").code:
+        pytest.skip("no interpreter of this machine can be packaged")
+    before = packages(kaa, "demo")
+    for output in ("conda-lock.yml", "pixi.lock"):
+        answer = kaa("export", "-n", "demo", "--file", output)
+        assert (answer.code, "--format kaa-lock" in answer.err) == (1, True)
+    kaa.ok("export", "-n", "demo", "--file", "environment.yml")
+    text = (kaa.home / "environment.yml").read_text()
+    assert f"- python={before['python'][0]}\n" in text
+    assert "- pypi\n" in text
+    (kaa.home / "list.txt").write_text(kaa.ok("export", "-n", "demo", "--format", "explicit").out)
+    kaa.ok("export", "-n", "demo", "--file", "kaa.lock")
+    for name, file in (("two", "kaa.lock"), ("three", "list.txt")):
+        kaa.ok("create", "-n", name, "-y", "--file", file, "--offline")
+        assert packages(kaa, name) == before
+    lock = kaa.home / "kaa.lock"
+    digest = before["python"][3]
+    assert digest is not None
+    lock.write_text(lock.read_text().replace(digest, "0" * 64).replace(digest[:12], "0" * 12))
+    answer = kaa.ok("sync", "-n", "four", "-y")
+    assert f"python {before['python'][0]} of kaa.lock was made of" in answer.err
+    assert "takes its place" in answer.err
+    assert packages(kaa, "four")["part"] == before["part"]
+    lock.write_text(lock.read_text().replace(before["python"][0], "3.5.1"))
+    answer = kaa("sync", "-n", "five", "-y")
+    assert (answer.code, "there is no python like it here" in answer.err) == (1, True)
+    assert not kaa.environment("five").exists()

@@ -17,6 +17,8 @@ from kaa.models.record import RepoDataRecord
 from kaa.prefix.distribution_metadata import normalize_name
 from kaa.solver.spelling import spell
 
+PURL = "pkg:pypi/"
+
 
 class Lack(msgspec.Struct, frozen=True):
     """Something that a file asks for; `found` is what is there in its place, or empty."""
@@ -63,6 +65,8 @@ def _lacking_distributions(lines: Sequence[str], present: EnvironmentContent) ->
     versions = {normalize_name(one.name): one.version for one in present.pip}
     # What a package of a channel brought, pip takes as installed too.
     versions |= {normalize_name(one.name): one.version for one in present.records if one.name not in versions}
+    purls = [purl for one in present.records for purl in one.purls or () if purl.startswith(PURL)]
+    versions |= {name: version for purl in purls for name, _, version in [purl.removeprefix(PURL).partition("@")]}
     for line in lines:
         try:
             wanted = Requirement(line.partition(" #")[0].strip())

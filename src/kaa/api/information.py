@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from kaa.api.session import Session
 from kaa.config.reaching import http_settings
 from kaa.host.files import is_writable
+from kaa.models.channel import Channel
 from kaa.models.virtual_package import VirtualPackage
 
 
@@ -45,9 +47,14 @@ def describe_installation(session: Session) -> Installation:
         environment_directories=session.environments.directories,
         package_directories=directories,
         writable_package_directory=next((path for path in directories if is_writable(path)), None),
-        channel_urls=tuple(channel.subdir_url(subdir) for channel in channels for subdir in subdirs),
+        channel_urls=tuple(url for channel in channels for url in _urls_of(channel, subdirs)),
         virtual_packages=session.virtual_packages(session.subdir),
         config_files=tuple(map(Path, config.files)),
         offline=config.offline,
         user_agent=http_settings(config).user_agent,
     )
+
+
+def _urls_of(channel: Channel, subdirs: Iterable[str]) -> list[str]:
+    """The folders of a channel, one for each platform; an index of Python packages has none."""
+    return [channel.base_url] if channel.is_pypi else [channel.subdir_url(subdir) for subdir in subdirs]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from kaa.models.channel import split_credentials
+from kaa.models.channel import PYPI_SCHEME, split_credentials
 from kaa.models.match_spec import ChannelText, MatchSpec, channel_matches
 from kaa.models.redaction import redact
 
@@ -21,13 +21,15 @@ class Places:
         self._shown: dict[str, str] = {}
         for channel in channels:
             shown = split_credentials(channel)[0]
-            if shown[:5].lower() == "file:" and not shown.startswith(HIDDEN_DIRECTORY):
+            scheme = PYPI_SCHEME if shown.startswith(PYPI_SCHEME) else ""
+            address = shown.removeprefix(scheme)
+            if address[:5].lower() == "file:" and not address.startswith(HIDDEN_DIRECTORY):
                 last = shown.rstrip("/").rpartition("/")[2]
-                shown = HIDDEN_DIRECTORY + last
+                shown = scheme + HIDDEN_DIRECTORY + last
                 count = 1
                 while shown in self._shown.values():
                     count += 1
-                    shown = f"{HIDDEN_DIRECTORY}{count}/{last}"
+                    shown = f"{scheme}{HIDDEN_DIRECTORY}{count}/{last}"
             self._shown.setdefault(channel, shown)
 
     def shown(self, channel: str) -> str:
@@ -57,7 +59,8 @@ class Places:
         if isinstance(value, str):
             if value in self._shown:
                 return self._shown[value]
-            return HIDDEN_DIRECTORY + value.rpartition("/")[2] if value[:5].lower() == "file:" else redact(value)
+            is_local = value.removeprefix(PYPI_SCHEME)[:5].lower() == "file:"
+            return HIDDEN_DIRECTORY + value.rpartition("/")[2] if is_local else redact(value)
         if isinstance(value, dict):
             return {str(self.value(key)): self.value(item) for key, item in value.items()}
         return [self.value(item) for item in value] if isinstance(value, list | tuple) else value
@@ -77,6 +80,7 @@ class Places:
 
 def is_of_this_machine(address: str) -> bool:
     """Whether an address is a path, or the URL of one."""
+    address = address.removeprefix(PYPI_SCHEME)
     if address[:5].lower() == "file:":
         return True
     return "://" not in address and ("\\" in address or address[:1] in "/.~" or address[1:2] == ":")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from kaa.models.channel import PYPI_SCHEME
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
 from kaa.solver.folding import listed
@@ -105,7 +106,10 @@ def tell_history(relaxation: Relaxation) -> str:
 
 def tell_channel(relaxation: Relaxation) -> str:
     new = MatchSpec.parse(relaxation.new)
-    return f"take {new.name} from {(new.channel or '').rpartition('/')[2]}, a later channel"
+    channel = new.channel or ""
+    # Indexes of Python packages mostly end alike.
+    name = channel if channel.startswith(PYPI_SCHEME) else channel.rpartition("/")[2]
+    return f"take {new.name} from {name}, a later channel"
 
 
 def tell_cutoff(relaxation: Relaxation) -> str:
