@@ -21,6 +21,7 @@ from kaa.prefix.generations import generation_numbers, read_generation
 from kaa.prefix.interruption import interruption, is_relocating, is_set_aside, is_unsettled
 from kaa.prefix.pins import read_pinned
 from kaa.prefix.prefix import Prefix
+from kaa.prefix.python_packages import find_distributions, find_replaced
 from kaa.prefix.record_files import read_record_files
 from kaa.prefix.state import is_frozen
 from kaa.prefix.verification import Verification
@@ -68,7 +69,11 @@ def _quick_look(session: Session, path: Path) -> Iterator[Finding]:
     for file in files:
         if file.problem:
             yield Finding("error", f"{name}: {file.path} ({file.problem}): {file.reason}", f"kaa repair {where}")
-    old = find_former_place(path, [file.record for file in files if file.record is not None])
+    records = [file.record for file in files if file.record is not None]
+    for package, distribution in find_replaced(records, find_distributions(environment, records)):
+        what = f"{name}: {package.dist} was replaced by pip ({distribution.name} {distribution.version})"
+        yield Finding("warning", what, f"kaa repair {where}, or kaa adopt {where}")
+    old = find_former_place(path, records)
     if old:
         yield Finding(
             "error", f"{name} was moved here from {old}, which its programs still look for", f"kaa repair {where}"

@@ -69,7 +69,7 @@ class EnvironmentLook:
             if not unowned and not _is_for_python(record):
                 break
             for path, size in self._metadata_of(record).items():
-                if path in present and _has_size(f"{prefix}/{path}/RECORD", size):
+                if path in present and _is_own(f"{prefix}/{path}", size):
                     unowned.pop(path, None)
                 elif path.rpartition("/")[0] in sites:
                     overwritten[record.name] = tuple(_iter_missing(prefix, record))
@@ -118,12 +118,15 @@ def _is_for_python(record: PrefixRecord) -> bool:
     return record.noarch == "python" or any(spec.startswith("python") for spec in record.depends)
 
 
-def _has_size(path: str, size: int | None) -> bool:
-    """Whether a list of files is as long as it is recorded to be, where that is known: pip's own is another one."""
+def _is_own(path: str, size: int | None) -> bool:
+    """Whether a metadata directory is what its package brought: its list of files is as long as recorded.
+
+    pip's own is another one. Where nothing is known of it, it only must not be empty.
+    """
     if size is None:
-        return True
+        return _says_something(path)
     try:
-        return os.stat(path).st_size == size
+        return os.stat(f"{path}/RECORD").st_size == size
     except OSError:
         return False
 

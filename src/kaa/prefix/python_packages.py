@@ -52,6 +52,28 @@ def find_distributions(prefix: Prefix, records: Sequence[PrefixRecord]) -> tuple
     return tuple(found[name] for name in sorted(found))
 
 
+def find_replaced(
+    records: Sequence[PrefixRecord], distributions: Sequence[PythonDistribution]
+) -> tuple[tuple[PrefixRecord, PythonDistribution], ...]:
+    """The packages in whose place something else put another version of their project, each with that version."""
+    by_name = {one.normalized_name: one for one in distributions}
+    if not by_name:
+        return ()
+    found = []
+    for record in records:
+        projects = {name for path in record.files if INFO in path and (name := _project_of(path))}
+        found += [(record, by_name[name]) for name in sorted(projects & by_name.keys())]
+    return tuple(found)
+
+
+def _project_of(path: str) -> str:
+    """The normalized name of the project whose metadata directory a file is in; empty for other files."""
+    folder = path.rpartition("/")[0].rpartition("/")[2]
+    if not folder.endswith((".dist-info", ".egg-info")):
+        return ""
+    return re.sub(r"[-_.]+", "-", folder.partition("-")[0]).lower()
+
+
 def site_packages_directories(prefix: Prefix, records: Sequence[PrefixRecord]) -> tuple[str, ...]:
     """The site-packages directories that an environment has, as posix paths below it."""
     python = next((record for record in records if record.name == "python"), None)

@@ -202,8 +202,15 @@ def _installed(action: PathAction, aside: Mapping[str, str], rendered: Mapping[s
     original = action.target if target != action.target else None
     if entry is None:
         digest = hashlib.sha256(action.content).hexdigest() if action.how is How.WRITE else None
+        # By the size of its RECORD a package's metadata is told from what an installer put in its place.
+        size = len(action.content) if digest and action.path_type == "hardlink" else None
         return InstalledPath(
-            path=target, path_type=action.path_type, sha256=digest, sha256_in_prefix=digest, original_path=original
+            path=target,
+            path_type=action.path_type,
+            sha256=digest,
+            sha256_in_prefix=digest,
+            size_in_bytes=size,
+            original_path=original,
         )
     digest = rendered[action.target][1] if action.how is How.RENDER else entry.sha256
     return InstalledPath(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 
@@ -13,9 +12,15 @@ from kaa.cli.configuring import ArgumentsMissing, existing_target
 from kaa.cli.explicit_lists import explicit_list, list_header
 from kaa.cli.listing import PYPI_BUILD, USUAL_FIELDS, Row, parse_fields, row_json, table_lines
 from kaa.cli.output import print_json
+from kaa.cli.plain_words import SUPPRESS
 from kaa.cli.records import channel_names
 from kaa.cli.revisions import revisions_json, revisions_text
 from kaa.errors import KaaError
+from kaa.prefix.python_packages import find_replaced
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 HELP = "Show the packages of an environment."
 
@@ -74,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("-r", "--revisions", action="store_true", help="the changes that were made")
     form.add_argument("--reverse", action="store_true", help="in the opposite order")
     flag(form, "--show-channel-urls", option="show_channel_urls", help="show the channel of every package")
-    flag(form, "--no-show-channel-urls", option="show_channel_urls", value=False, help=argparse.SUPPRESS)
+    flag(form, "--no-show-channel-urls", option="show_channel_urls", value=False, help=SUPPRESS)
     form.add_argument("--fields", metavar="A,B", help="these columns, as in name,version,size (of the table alone)")
     form.add_argument("--size", action="store_true", help="how much room the files of each package take")
     ignored(form, "--auth")
@@ -115,8 +120,22 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
             print(f"{names.of(record)}/{record.subdir}::{record.dist}")
     else:
         urls = session.config.show_channel_urls
-        print("\n".join(table_lines(str(prefix), rows, names, fields=fields, urls=urls)))
+        lines = table_lines(str(prefix), rows, names, fields=fields, urls=urls)
+        print("\n".join([*lines, *replaced_lines(content)]))
     return 0
+
+
+def replaced_lines(content: EnvironmentContent) -> list[str]:
+    """Which packages are not what is there any more."""
+    replaced = find_replaced(content.records, content.pip)
+    if not replaced:
+        return []
+    where = shlex.quote(str(content.prefix))
+    return [
+        "#",
+        *(f"# {old.dist} was replaced by {new.installer or 'pip'}: {new.name} {new.version}" for old, new in replaced),
+        f"# `kaa adopt --prefix {where}` makes packages of these, `kaa repair --prefix {where}` removes them",
+    ]
 
 
 def chosen(content: EnvironmentContent, pattern: str | None, *, full_name: bool) -> list[Row]:
