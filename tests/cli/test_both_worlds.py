@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.cli.commands import Kaa
 from tests.cli.generation_worlds import state
@@ -88,3 +92,25 @@ def test_a_problem_tells_no_folder_of_wheels(kaa: Kaa, demo: Path, tmp_path: Pat
     saved = (kaa.home / "problem.json").read_text()
     assert '"pypi+file:///redacted/secret%20place"' in saved
     assert str(tmp_path) not in saved
+
+
+SCRIPT = """\
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["part>=1", "Torch", "nowhere; sys_platform == 'win32'"]
+# ///
+import part, torch
+print(part.name)
+"""
+
+
+@pytest.mark.parametrize("channels", ["both", "none"])
+def test_scripts(kaa: Kaa, demo: Path, channels: str) -> None:
+    """Their requirements are projects of PyPI; where nobody has configured a channel, all comes from there."""
+    if channels == "none":
+        (kaa.home / ".condarc").unlink()
+    (kaa.home / "work.py").write_text(SCRIPT)
+    done = subprocess.run([sys.executable, "-m", "kaa", "run", "work.py"], capture_output=True, text=True)
+    if "interpreters of this machine" in done.stderr:
+        pytest.skip("no interpreter of this machine can be packaged")
+    assert (done.returncode, done.stdout) == (0, "part\n"), done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from kaa.api.temporary_environments import make_temporary, plan_temporary
 from kaa.cli.progress import reporting
 from kaa.cli.prompt import consent_to_scripts
 from kaa.config.options import Config
+from kaa.config.values import pypi_names
 from kaa.envfiles.script_blocks import PYTHON_BLOCK, ScriptBlock
 from kaa.errors import KaaError
 from kaa.events import Warned
@@ -22,7 +24,9 @@ from kaa.models.match_spec import MatchSpec
 from kaa.models.redaction import redact
 from kaa.net.client import HttpStatusError, Offline
 from kaa.net.transport import HostUnreachable, IncompleteBody
-from kaa.pypi.script_requirements import ScriptRequirements, conda_specs
+from kaa.pypi.names import ProjectNames
+from kaa.pypi.pep440 import conda_version_spec
+from kaa.pypi.script_requirements import NotInChannels, ScriptRequirements, conda_specs
 from kaa.transaction.plan import Transaction
 
 if TYPE_CHECKING:
@@ -69,6 +73,9 @@ def plan(session: Session, wanted: Wanted) -> Transaction:
     specs: tuple[str | MatchSpec, ...] = (*wanted.specs, *_specs_here(session, block))
     if block.kind != PYTHON_BLOCK:
         return plan_temporary(session, specs, base=wanted.base, options=options)
+    channels = session.channels()
+    if all(channel.is_pypi for channel in channels):
+        return _plan_of_pypi(session, wanted, block, specs, options, [channel.name for channel in channels])
     asked = _python_specs(session, block)
     transaction = plan_temporary(session, (*asked.specs, *specs), base=wanted.base, options=options)
     if asked.is_open:
@@ -81,6 +88,25 @@ def plan(session: Session, wanted: Wanted) -> Transaction:
     return transaction
 
 
+def _plan_of_pypi(
+    session: Session,
+    wanted: Wanted,
+    block: ScriptBlock,
+    specs: tuple[str | MatchSpec, ...],
+    options: ChangeOptions,
+    channels: list[str],
+) -> Transaction:
+    """Solve what a Python script wants where all channels are indexes of Python packages: its requirements as such."""
+    requirements = importlib.import_module("kaa.api.pip_requirements")
+    section = requirements.read_section(session, block.requirements, session.cwd)
+    if section.left:
+        raise NotInChannels(section.left, channels, "only pip could install it")
+    python = f"python {conda_version_spec(block.requires_python)}".strip()
+    return plan_temporary(
+        session, (python, *specs), base=wanted.base, options=msgspec.structs.replace(options, section=section)
+    )
+
+
 def _python_specs(session: Session, block: ScriptBlock, python: str = "") -> ScriptRequirements:
     channels = session.channels()
     with session.open_index(channels, session.subdir) as index:
@@ -91,6 +117,7 @@ def _python_specs(session: Session, block: ScriptBlock, python: str = "") -> Scr
             lambda name: bool(index.groups(name)),
             [channel.name for channel in channels],
             python=python,
+            known_name=ProjectNames(pypi_names(session.config)).find_conda_name,
         )
 
 

@@ -25,6 +25,7 @@ from kaa.prefix.temporary import Answer, find_answer, keep, key_of
 if TYPE_CHECKING:
     from kaa.envfiles.script_blocks import ScriptBlock
 
+PYPI = "pypi"
 BEARING = (
     "build_sdists",
     "channels",
@@ -111,6 +112,9 @@ def configured(arguments: argparse.Namespace, environ: Mapping[str, str], block:
     if named:
         given["channels"] = named
     config = load_config(environ, given, root_prefix=root_prefix, override_channels=alone)
+    if block is not None and block.is_of_python and not config.values.get("channels"):
+        # Nobody named a channel, and what such a script asks for are projects of PyPI.
+        config = config.with_values(channels=(PYPI,))
     if arguments.override_channels and not config.override_channels_enabled:
         raise ArgumentsMissing("--override-channels is not allowed here: override_channels_enabled is false")
     return config

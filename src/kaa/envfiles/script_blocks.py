@@ -63,6 +63,11 @@ class ScriptBlock(msgspec.Struct, frozen=True):
     entrypoint: str = ""
     """A line for a shell that runs the script; empty: python does"""
 
+    @property
+    def is_of_python(self) -> bool:
+        """Whether it is a block as Python scripts have it (PEP 723)."""
+        return self.kind == PYTHON_BLOCK
+
 
 def parse_script(text: str, filename: str, subdir: str) -> ScriptBlock | None:
     """The block of a script, None when it has none; raises InvalidScriptBlock.

@@ -24,9 +24,9 @@ class NotInChannels(KaaError):
         self.channels = list(channels)
         searched = f" (searched {', '.join(channels)})" if channels else ""
         super().__init__(
-            f"{', '.join(requirements)}: {reason or 'no channel has a package of that name'}{searched}. Packages from "
-            "PyPI itself come with a later version of kaa",
+            f"{', '.join(requirements)}: {reason or 'no channel has a package of that name'}{searched}",
             hints=(
+                "take what the other channels have not from PyPI: add pypi to the channels",
                 'name the conda package in the block, below [tool.kaa]: dependencies = ["NAME"], and take the '
                 "requirement out",
                 "name a channel that has it with -c, or in the block",
@@ -51,10 +51,12 @@ def conda_specs(
     channels: Sequence[str] = (),
     *,
     python: str = "",
+    known_name: Callable[[str], str | None] = lambda project: None,
 ) -> ScriptRequirements:
     """The specs of a script's requirements, by the names under which channels have them, python among them.
 
-    `python` is its whole version where that is settled; it then stays within that minor version.
+    `python` is its whole version where that is settled; it then stays within that minor version. `known_name` tells
+    the conda name of a project.
 
     Raises NotConvertible for what is no requirement, and NotInChannels.
     """
@@ -76,7 +78,9 @@ def conda_specs(
             notes.append(f"{requirement.name} is installed in any case: nothing tells {asked} of this machine")
         if requirement.url:
             raise NotInChannels([text], (), "it is wanted from a URL")
-        name = next(filter(has_name, possible_names(requirement.name)), None)
+        known = known_name(requirement.name)
+        names = dict.fromkeys([*([known] if known else ()), *possible_names(requirement.name)])
+        name = next(filter(has_name, names), None)
         if name is None:
             missing.append(text)
             continue
