@@ -33,6 +33,8 @@ def execute(session: Session, transaction: Transaction) -> None:
         review = review_scripts(session, transaction, packages)
         if not Prefix(transaction.prefix).is_environment():
             transaction = _with_platform(transaction)
+        if session.config.externally_managed:
+            transaction = _marked(transaction)
         try:
             _change(session, transaction, packages, review.refused)
         except KaaError:
@@ -86,6 +88,13 @@ def _with_platform(transaction: Transaction) -> Transaction:
         return transaction
     put = (*transaction.files.put, PutFile(".condarc", content=f"subdir: {transaction.subdir}\n".encode()))
     return replace(transaction, files=replace(transaction.files, put=put))
+
+
+def _marked(transaction: Transaction) -> Transaction:
+    """The change with the mark of PEP 668."""
+    from kaa.api.externally_managed import marked  # noqa: PLC0415
+
+    return marked(transaction)
 
 
 def fetch_packages(session: Session, records: Sequence[RepoDataRecord]) -> list[ExtractedPackage]:

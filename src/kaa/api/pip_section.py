@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kaa.api.externally_managed import is_ours, marker_path
 from kaa.api.recording import note_found, note_pip
 from kaa.api.session import Session
 from kaa.errors import KaaError
@@ -90,6 +91,9 @@ def run_pip(session: Session, prefix: Path, words: Sequence[str], requirements: 
         "CONDA_PREFIX": str(prefix),
         "PYTHONNOUSERSITE": "1",
     }
+    if is_ours(prefix / marker_path(python)):
+        # The mark keeps others away; somebody else's mark keeps kaa away, too.
+        environ["PIP_BREAK_SYSTEM_PACKAGES"] = "1"
     done = run([prefix / python.executable, "-m", "pip", *words], environ=environ, cwd=folder)
     if done.code != 0:
         raise PipFailed(prefix, requirements, (done.stdout + done.stderr).decode(errors="replace"))

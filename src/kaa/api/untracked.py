@@ -8,12 +8,14 @@ from pathlib import Path
 
 import msgspec
 
+from kaa.api.externally_managed import is_ours, marker_path
 from kaa.api.looking import looks_at_environment
 from kaa.api.session import Session
 from kaa.api.settling import settle
 from kaa.prefix.distribution_files import read_distributions
 from kaa.prefix.environments import absolute_location
 from kaa.prefix.prefix import Prefix, open_prefix
+from kaa.transaction.plan import python_of
 
 
 class Owned(msgspec.Struct, frozen=True):
@@ -63,6 +65,9 @@ def untracked_files(session: Session, prefix: Path) -> tuple[str, ...]:
     owned = {path for record in records for path in record.files}
     for files in read_distributions(environment, records).values():
         owned |= files
+    marker = marker_path(python_of(records, session.subdir))
+    if marker and is_ours(prefix / marker):
+        owned.add(marker)
     apart = {path for path in (*session.package_directories, *session.environments.directories) if path != prefix}
     found: list[str] = []
     pending = [prefix]

@@ -529,6 +529,12 @@ class Config:
         group="Linking",
         trusted=True,
     )
+    externally_managed = Option(
+        Boolean(),
+        False,
+        "Mark environments with a python as managed (PEP 668), so that pip and uv install nothing there by hand.",
+        group="Linking",
+    )
     protect_frozen_envs = Option(
         Boolean(),
         True,
