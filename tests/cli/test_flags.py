@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kaa.cli.dispatch import make_parser
+from kaa.cli.parsers import make_parser
 from kaa.cli.table import find_command
 from kaa.prefix.generations import GENERATIONS
 from tests.channels import ChannelBuilder, Package

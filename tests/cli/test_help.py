@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from kaa.cli.completion import find_place
-from kaa.cli.dispatch import make_parser
 from kaa.cli.man_page import escape, man_page
+from kaa.cli.parsers import make_parser
 from kaa.cli.table import COMMANDS, find_command
 from tests.cli.commands import Kaa
 from tests.shell.houses import House, make_environment

@@ -17,7 +17,18 @@ import pytest
 from tests.shell.houses import make_environment
 
 NEVER = {
-    *("asyncio", "bz2", "concurrent.futures", "dataclasses", "difflib", "email", "http.client", "inspect", "logging"),
+    *(
+        "argparse",
+        "asyncio",
+        "bz2",
+        "concurrent.futures",
+        "dataclasses",
+        "difflib",
+        "email",
+        "http.client",
+        "inspect",
+        "logging",
+    ),
     *("lzma", "multiprocessing", "random", "shutil", "socket", "ssl", "subprocess", "tempfile", "textwrap"),
     *("unittest", "zipfile"),
     *("packaging", "rich", "ruamel", "truststore", "urllib3", "yaml", "zstandard", "starlette", "filelock"),
@@ -26,7 +37,14 @@ NEVER = {
 
 START = {"kaa", "kaa.errors", "kaa.models", "kaa.models.pattern"}
 LINE = {f"kaa.cli.{name}" for name in ("main", "called", "dispatch", "near_words", "output", "program", "table")}
-LINE |= {"kaa.cli", "kaa.cli.arguments", "kaa.cli.commands", "kaa.cli.plain_text", "kaa.models.subdir"}
+LINE |= {
+    "kaa.cli",
+    "kaa.cli.arguments",
+    "kaa.cli.plain_words",
+    "kaa.cli.commands",
+    "kaa.cli.plain_text",
+    "kaa.models.subdir",
+}
 CONFIG = {"kaa.config", "kaa.config.condarc", "kaa.config.inert", "kaa.config.kinds", "kaa.config.options"}
 CONFIG |= {"kaa.config.plain_yaml", "kaa.config.sources", "kaa.envfiles", "kaa.envfiles.bounded_yaml"}
 CONFIG |= {"kaa.models.cutoff", "kaa.models.redaction", "kaa.host", "kaa.host.directories", "kaa.host.files"}

@@ -6,13 +6,22 @@ not given: what was given is then what the command line says (`kaa.cli.opening.g
 
 from __future__ import annotations
 
-import argparse
 import importlib
 
+from kaa.cli.plain_words import SUPPRESS
 from kaa.models.subdir import KNOWN_SUBDIRS, NOARCH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 CHANNEL_PRIORITIES = ("strict", "flexible", "disabled")
 STRATEGIES = ("highest", "lowest", "lowest-direct")
+
+MAP = "map"
+"""The action of a flag that takes NAME=VALUE, several times, as one map."""
+NAMES = "names"
+"""The action of a flag that takes a NAME, several times."""
 
 
 def flag(parser: argparse._ActionsContainer, *names: str, option: str, value: object = True, help: str) -> None:
@@ -23,25 +32,9 @@ def flag(parser: argparse._ActionsContainer, *names: str, option: str, value: ob
 def ignored(parser: argparse._ActionsContainer, *names: str, nargs: int | str | None = 0) -> None:
     """A flag of conda that means nothing here; accepted, so that scripts go on working."""
     if nargs == 0:
-        parser.add_argument(*names, dest="_ignored", action="store_true", default=None, help=argparse.SUPPRESS)
+        parser.add_argument(*names, dest="_ignored", action="store_true", default=None, help=SUPPRESS)
     else:
-        parser.add_argument(*names, dest="_ignored", nargs=nargs, help=argparse.SUPPRESS)
-
-
-class AddToMap(argparse.Action):
-    """NAME=VALUE, several times, as one map."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        name, equals, value = str(values).partition("=")
-        if not equals or not name.strip():
-            parser.error(f"argument {option_string}: {values!r} is not of the form {self.metavar}")
-        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), name.strip(): value.strip()})
+        parser.add_argument(*names, dest="_ignored", nargs=nargs, help=SUPPRESS)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +44,8 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     flag(group, "-q", "--quiet", option="quiet", help="show no progress")
     group.add_argument("-v", "--verbose", dest="verbosity", action="count", default=None, help="tell more")
     group.add_argument("--root-prefix", metavar="DIR", help="where kaa lives (default: $KAA_ROOT_PREFIX, or ~/kaa)")
-    flag(group, "--debug", option="verbosity", value=3, help=argparse.SUPPRESS)
-    flag(group, "--trace", option="verbosity", value=4, help=argparse.SUPPRESS)
+    flag(group, "--debug", option="verbosity", value=3, help=SUPPRESS)
+    flag(group, "--trace", option="verbosity", value=4, help=SUPPRESS)
     ignored(group, "--no-plugins")
     ignored(group, "--console", nargs=None)
 
@@ -71,11 +64,17 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
     flag(group, "-d", "--dry-run", option="dry_run", help="show what would be done, and stop")
 
 
+def _unfit(text: str) -> Exception:
+    """What argparse shows: it is there when it has asked for a value."""
+    error: Exception = importlib.import_module("argparse").ArgumentTypeError(text)
+    return error
+
+
 def point_in_time(text: str) -> str:
     """What --exclude-newer takes; an empty text (of a variable that is not set) must not let everything in."""
     if text.strip():
         return text
-    raise argparse.ArgumentTypeError("it is empty; give a date, a time or an age, or false for no cut-off")
+    raise _unfit("it is empty; give a date, a time or an age, or false for no cut-off")
 
 
 def platform(text: str) -> str:
@@ -85,7 +84,7 @@ def platform(text: str) -> str:
         return text
     near: list[str] = importlib.import_module("difflib").get_close_matches(text, known)
     meant = f"did you mean {' or '.join(near)}?" if near else "it is one like linux-64, osx-arm64 or win-64"
-    raise argparse.ArgumentTypeError(f"{text!r} is no platform; {meant}")
+    raise _unfit(f"{text!r} is no platform; {meant}")
 
 
 def add_channels(parser: argparse.ArgumentParser, *, several_platforms: bool = False) -> argparse._ArgumentGroup:
@@ -117,10 +116,10 @@ def add_channels(parser: argparse.ArgumentParser, *, several_platforms: bool = F
         option="follow_channel_relations",
         help="use the channels, too, that a channel names as its base or as what it overrides",
     )
-    flag(group, "--no-follow-channel-relations", option="follow_channel_relations", value=False, help=argparse.SUPPRESS)
-    flag(group, "--repodata-use-zst", option="repodata_use_zst", help=argparse.SUPPRESS)
-    flag(group, "--no-repodata-use-zst", option="repodata_use_zst", value=False, help=argparse.SUPPRESS)
-    flag(group, "--repodata-use-shards", option="repodata_use_shards", help=argparse.SUPPRESS)
+    flag(group, "--no-follow-channel-relations", option="follow_channel_relations", value=False, help=SUPPRESS)
+    flag(group, "--repodata-use-zst", option="repodata_use_zst", help=SUPPRESS)
+    flag(group, "--no-repodata-use-zst", option="repodata_use_zst", value=False, help=SUPPRESS)
+    flag(group, "--repodata-use-shards", option="repodata_use_shards", help=SUPPRESS)
     flag(
         group,
         "--no-repodata-use-shards",
@@ -199,14 +198,14 @@ def add_solving(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--exclude-newer-package",
         dest="exclude_newer_package",
-        action=AddToMap,
+        action=MAP,
         metavar="NAME=WHEN",
         help="the same for one package; may be repeated",
     )
     group.add_argument(
         "--virtual-package",
         dest="override_virtual_packages",
-        action=AddToMap,
+        action=MAP,
         metavar="NAME=VERSION",
         help="solve for a machine with this virtual package, as in __glibc=2.28; empty: without it; may be repeated",
     )
@@ -217,19 +216,6 @@ def add_solving(parser: argparse.ArgumentParser) -> None:
     )
     add_building(group)
     ignored(group, "--solver", nargs=None)
-
-
-class AddName(argparse.Action):
-    """NAME, several times."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        setattr(namespace, self.dest, (*(getattr(namespace, self.dest) or ()), str(values)))
 
 
 def add_building(group: argparse._ActionsContainer) -> None:
@@ -245,7 +231,7 @@ def add_building(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--build-package",
         dest="build_sdists",
-        action=AddName,
+        action=NAMES,
         metavar="NAME",
         help="the same for one project; may be repeated",
     )
@@ -279,12 +265,12 @@ def add_linking(parser: argparse.ArgumentParser) -> None:
         help="compare packages of the cache with their archives, and fetch again what differs",
     )
     group.add_argument("--download-only", action="store_true", help="fill the package cache, change no environment")
-    flag(group, "--shortcuts", option="shortcuts", help=argparse.SUPPRESS)
-    flag(group, "--no-shortcuts", option="shortcuts", value=False, help=argparse.SUPPRESS)
-    flag(group, "--clobber", option="path_conflict", value="clobber", help=argparse.SUPPRESS)
+    flag(group, "--shortcuts", option="shortcuts", help=SUPPRESS)
+    flag(group, "--no-shortcuts", option="shortcuts", value=False, help=SUPPRESS)
+    flag(group, "--clobber", option="path_conflict", value="clobber", help=SUPPRESS)
     ignored(group, "--shortcuts-only", nargs=None)
-    flag(group, "--show-channel-urls", option="show_channel_urls", help=argparse.SUPPRESS)
-    flag(group, "--no-show-channel-urls", option="show_channel_urls", value=False, help=argparse.SUPPRESS)
+    flag(group, "--show-channel-urls", option="show_channel_urls", help=SUPPRESS)
+    flag(group, "--no-show-channel-urls", option="show_channel_urls", value=False, help=SUPPRESS)
     add_old_flags(group)
 
 

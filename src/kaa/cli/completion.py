@@ -13,7 +13,8 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kaa.cli.dispatch import LEADING_FLAGS, LEADING_VALUES, make_parser
+from kaa.cli.dispatch import LEADING_FLAGS, LEADING_VALUES
+from kaa.cli.parsers import make_parser
 from kaa.cli.table import COMMANDS, find_command
 
 INSTALLED = frozenset({"remove", "uninstall", "update", "upgrade", "why", "repair", "scripts"})

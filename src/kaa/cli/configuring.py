@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,10 @@ from kaa.config.sources import expand_text, load_config
 from kaa.errors import KaaError
 from kaa.host.directories import default_root_prefix
 from kaa.prefix.environments import EnvironmentDirectories, absolute_location
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 class ArgumentsMissing(KaaError):

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
 
 from kaa import __version__
 from kaa.cli.called import program_name
 from kaa.cli.near_words import meant
 from kaa.cli.output import report_crash, report_error, report_interrupt
+from kaa.cli.plain_words import NotPlain, parse_plain
 from kaa.cli.program import as_called
 from kaa.cli.table import COMMANDS, GROUPS, Command, find_command
 from kaa.errors import KaaError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 LEADING_FLAGS = frozenset({"-v", "--verbose", "-q", "--quiet", "--debug", "--trace", "--json", "--no-plugins"})
 """Flags that may stand before the command; they mean the same behind it."""
@@ -57,7 +60,7 @@ class Invocation:
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = words
-        self._arguments: argparse.Namespace | None = None
+        self._arguments: Namespace | None = None
 
     def run(self) -> int:
         """Find the command, parse the rest, and run it."""
@@ -105,106 +108,17 @@ def split_leading(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return leading, list(words[at:])
 
 
-def parse(command: Command, module: ModuleType, words: Sequence[str]) -> argparse.Namespace:
+def parse(command: Command, module: ModuleType, words: Sequence[str]) -> Namespace:
     """The arguments of a command; exits as argparse does when they are wrong or the help is wanted."""
-    parser = make_parser(command, module, words)
-    # Options may stand between positional words, except where everything behind the first word is someone else's.
-    greedy = (argparse.REMAINDER, argparse.PARSER)
-    if any(action.nargs in greedy for action in parser._actions):
-        return parser.parse_args(words)
-    return parser.parse_intermixed_args(words)
-
-
-class WordFormatter(argparse.HelpFormatter):
-    """A formatter that asks for the width of the terminal without loading all that shutil does besides.
-
-    argparse makes one for every argument that is added.
-    """
-
-    def __init__(self, prog: str, indent_increment: int = 2, max_help_position: int = 24, width: int | None = None):
-        super().__init__(prog, indent_increment, max_help_position, width or terminal_width() - 2)
-
-
-class Formatter(WordFormatter, argparse.RawDescriptionHelpFormatter):
-    """The same, for descriptions whose lines stay as they are."""
-
-
-def terminal_width() -> int:
-    """How wide the terminal is: `$COLUMNS`, else what the terminal says, else 80."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
-        return int(columns)
+    found: Namespace
     try:
-        return os.get_terminal_size(1).columns or 80
-    except OSError:
-        return 80
+        found = parse_plain(module, words)
+    except NotPlain:
+        found = importlib.import_module("kaa.cli.parsers").parse(command, module, words)
+    return found
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose texts say what to type under the name by which kaa was called, and what may have been meant."""
-
-    def format_help(self) -> str:
-        return as_called(super().format_help())
-
-    def add_subparsers(self, **options: Any) -> Any:
-        return super().add_subparsers(**{"parser_class": WordParser, **options})
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        found, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            self.refuse(unknown)
-        return found
-
-    def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
-        found, unknown = self.parse_known_intermixed_args(args, namespace)
-        if unknown:
-            self.refuse(unknown)
-        return found
-
-    def refuse(self, words: Sequence[str]) -> NoReturn:
-        """Exit, for words that nothing takes."""
-        shown = [name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
-        flags = [word.partition("=")[0] for word in words if word.startswith("-")]
-        lines = [f"  {flag}: {hint}" for flag in flags if (hint := meant(flag, shown))]
-        self.error("\n".join([f"unrecognized arguments: {' '.join(words)}", *lines]))
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        try:
-            super()._check_value(action, value)
-        except argparse.ArgumentError as error:
-            hint = meant(str(value), map(str, action.choices or ()))
-            raise argparse.ArgumentError(action, f"{error.message}; {hint}" if hint else error.message) from error
-
-
-class WordParser(Parser):
-    """The parser of a word of a command: it has the last say on what stands behind that word."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"formatter_class": WordFormatter, **options})
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        found, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            self.refuse(unknown)
-        return found, unknown
-
-
-def make_parser(command: Command, module: ModuleType, words: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The parser of one command; if the module says so, of no more than what the words need."""
-    parser = Parser(
-        prog=f"{program_name()} {command.name}",
-        description=getattr(module, "HELP", command.help),
-        formatter_class=Formatter,
-        allow_abbrev=False,
-    )
-    if words and (narrow := getattr(module, "add_arguments_for", None)) is not None:
-        narrow(parser, words)
-    else:
-        module.add_arguments(parser)
-    return parser
-
-
-def run(command: Command, module: ModuleType, arguments: argparse.Namespace) -> int:
+def run(command: Command, module: ModuleType, arguments: Namespace) -> int:
     """Run a parsed command; those that are not light get a session."""
     if command.light:
         code: int = module.run(arguments)

@@ -5,7 +5,6 @@ These commands run each time a shell starts or an environment is entered, so not
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,10 @@ from kaa.shell.activation import ActivationSettings, Installation
 from kaa.shell.dialects.dialect import Dialect
 from kaa.shell.location import BaseIsEmpty, find_environment, get_environment, is_environment
 from kaa.shell.script import Shell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 PROGRAMS = ("kaa", "conda")
 """Names under which kaa is called."""

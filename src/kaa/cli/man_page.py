@@ -11,7 +11,7 @@ import importlib
 import textwrap
 from collections.abc import Iterator
 
-from kaa.cli.dispatch import make_parser
+from kaa.cli.parsers import make_parser
 from kaa.cli.table import COMMANDS, GROUPS, Command
 
 EVERYWHERE = ("--json", "-q", "-v", "--root-prefix")

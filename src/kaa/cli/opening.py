@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 from collections.abc import Callable, Mapping
@@ -13,6 +12,10 @@ from kaa.cli.configuring import configure
 from kaa.cli.progress import reporting
 from kaa.cli.prompt import consent_to_scripts
 from kaa.errors import KaaError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def run_with_session(run: Callable[[argparse.Namespace, Session], int], arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import importlib
 import textwrap
 from collections.abc import Iterator
 
-from kaa.cli.dispatch import make_parser
+from kaa.cli.parsers import make_parser
 from kaa.cli.settings import default_text
 from kaa.cli.table import COMMANDS, GROUPS, Command
 from kaa.config.options import OPTIONS, Option

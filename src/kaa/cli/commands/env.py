@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 from collections.abc import Callable, Sequence
 
@@ -22,6 +21,10 @@ from kaa.cli.arguments import (
 from kaa.cli.configuring import existing_target
 from kaa.cli.environment_lists import environment_lines, list_json
 from kaa.cli.output import print_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 HELP = "List, make, update, export and remove environments."
 

@@ -6,8 +6,9 @@ import argparse
 import importlib
 
 from kaa.cli.arguments import add_output
-from kaa.cli.dispatch import Usage, make_parser, overview, run_external
+from kaa.cli.dispatch import Usage, overview, run_external
 from kaa.cli.near_words import meant
+from kaa.cli.parsers import make_parser
 from kaa.cli.program import as_called
 from kaa.cli.table import find_command
 

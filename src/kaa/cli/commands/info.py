@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import platform
@@ -23,6 +22,10 @@ from kaa.cli.main import CONDA_VERSION
 from kaa.cli.output import print_json
 from kaa.models.redaction import redact
 from kaa.net.auth import find_netrc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 HELP = "Tell about this installation and machine."
 

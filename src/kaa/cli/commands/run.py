@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
@@ -12,10 +11,15 @@ from typing import NoReturn
 
 from kaa.cli.arguments import add_building, add_output, add_target, flag, ignored
 from kaa.cli.entering import Entering, tell
+from kaa.cli.plain_words import REMAINDER
 from kaa.errors import KaaError
 from kaa.shell.activation import active_prefix
 from kaa.shell.dialects.table import get_dialect
 from kaa.shell.run import enter_directory, execute, find_bash, initial_environ, plan_run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 HELP = """Run a program inside an environment, without activating it in your shell.
 
@@ -69,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ignored(parser, "--dev")
     add_temporary(parser)
     add_output(parser)
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="PROGRAM …", help="the program and its words")
+    parser.add_argument("command", nargs=REMAINDER, metavar="PROGRAM …", help="the program and its words")
 
 
 def add_temporary(parser: argparse.ArgumentParser) -> None:

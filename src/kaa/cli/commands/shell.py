@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
@@ -10,10 +9,15 @@ import sys
 from kaa.cli.arguments import add_output
 from kaa.cli.called import program_name
 from kaa.cli.entering import Entering, tell
+from kaa.cli.plain_words import SUPPRESS
 from kaa.errors import KaaError
 from kaa.shell.dialects.table import MODULES, get_dialect
 from kaa.shell.kept import ReadVariables
 from kaa.shell.script import Shell, ShellText, Steps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 HELP = """Print what a shell evaluates to enter or leave an environment.
 
@@ -48,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("environment", nargs="?", metavar="ENV", help="name or path of the environment (activate)")
     add_stacking(parser)
     # The file in which the shell's function will look for these steps the next time.
-    parser.add_argument("--keep", metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("--keep", metavar="FILE", help=SUPPRESS)
     add_output(parser)
 
 

@@ -6,7 +6,6 @@ JSON; for cmd.exe, which cannot evaluate a text, the answer is the path of a fil
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
@@ -26,6 +25,10 @@ from kaa.shell.activation import (
     level_of,
 )
 from kaa.shell.dialects.table import get_dialect
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 HELP = "Print what a shell evaluates to enter or leave an environment, in the form in which conda is asked for it."
 
