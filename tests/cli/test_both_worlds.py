@@ -68,6 +68,13 @@ def test_search_and_info(kaa: Kaa, demo: Path, index: IndexServer) -> None:
         ("1.0", "app-1.0-py3-none-any.whl"),
         ("2.0", "app-2.0-py3-none-any.whl"),
     ]
+    told = kaa.ok("search", "app=1", "--info").out
+    assert [line.strip(" -") for line in told.splitlines() if line.startswith("  - ")] == [
+        "python >=3",
+        "part >=1",
+        "clib",
+        "pytorch",
+    ]
     assert kaa.ok("info", "--json").json()["channels"][-1] == f"pypi+{index.url}"
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from kaa.api.listing import list_environments, read_environment
 from kaa.api.searching import PackagesNotOffered, search_dependents, search_packages
@@ -12,8 +15,12 @@ from kaa.api.specs import parse_specs
 from kaa.cli.arguments import add_channels, add_network, add_output, ignored
 from kaa.cli.output import print_json, size_text, table
 from kaa.cli.records import ChannelNames, channel_names, full_json
+from kaa.models.artifact import WHEEL
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
+
+MOST_WHEELS = 20
+"""Of how many wheels of a name the metadata is fetched to be shown."""
 
 HELP = """Show what the channels offer: a name, a pattern such as '*numpy*', or a spec such as 'numpy>=2'."""
 
@@ -45,10 +52,30 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     if session.config.json:
         print_json({name: [full_json(record) for record in records] for name, records in found.items()})
     elif arguments.info:
+        found = whole(session, found)
         print("\n\n".join("\n".join(facts(record, names)) for records in found.values() for record in records))
     else:
         print("\n".join(rows(found, names)))
     return 0
+
+
+def whole(session: Session, found: Mapping[str, Sequence[RepoDataRecord]]) -> Mapping[str, Sequence[RepoDataRecord]]:
+    """The records with what the metadata of wheels says, of the newest of each name: that is read one by one."""
+    newest = [record for records in found.values() for record in records[-MOST_WHEELS:] if record.fn.endswith(WHEEL)]
+    if not newest:
+        return found
+    addresses = importlib.import_module("kaa.api.wheel_addresses")
+    named = [addresses.WheelAddress(record.url, record.sha256, record.channel) for record in newest]
+    told = {record.url: record for record in addresses.records_of_wheels(session, named, session.subdir)}
+    return {
+        name: [
+            replace(record, depends=told[record.url].depends, license=told[record.url].license)
+            if record.url in told
+            else record
+            for record in records
+        ]
+        for name, records in found.items()
+    }
 
 
 def find(session: Session, spec: MatchSpec, *, flexible: bool) -> Mapping[str, Sequence[RepoDataRecord]]:
