@@ -246,6 +246,19 @@ def test_candidates_are_read_once_and_complete_then(house: House, server: IndexS
     assert record.extra_depends == {"socks": ("socks",)}
 
 
+@pytest.mark.parametrize("specs", [("web",), ("web[extras=[socks]]",), ("web=3.0rc1",), ("vision",), ("pytorch",)])
+def test_solves_are_the_same_from_what_is_kept(specs: tuple[str, ...], house: House, server: IndexServer) -> None:
+    texts = ("./channel", f"pypi+{server.url}")
+    first = house.solve(house.open(*texts), *specs)
+    assert house.solve(house.open(*texts), *specs) == first
+    assert house.solve(house.open(*texts, offline=True), *specs) == first
+    kept = [path for path in (house.directory / "cache" / "pypi" / "offers").rglob("*") if path.is_file()]
+    assert kept
+    for path in kept:
+        path.unlink()
+    assert house.solve(house.open(*texts), *specs) == first
+
+
 def test_offline_only_what_is_kept_is_there(house: House, server: IndexServer) -> None:
     house.open(f"pypi+{server.url}").records("web")
     index = house.open(f"pypi+{server.url}", offline=True)

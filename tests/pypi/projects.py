@@ -73,7 +73,7 @@ GROUPS = {
     "science": Group(
         (
             "numpy",
-            "pandas[excel]",
+            "pandas[excel]>=2.2.2",
             "scipy",
             "matplotlib",
             "scikit-learn",

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from kaa.events import Note, Reporter, silent
 from kaa.index.fetch import IndexSettings
+from kaa.index.kept_offers import GroupColumns, KeptOffer, KeptOffers, OfferKey, pack_offer
 from kaa.models.channel import PYPI, Channel
 from kaa.models.match_spec import MatchSpec
 from kaa.models.record import RepoDataRecord
@@ -38,9 +39,6 @@ from kaa.solver.candidates import (
     CandidateNeeds,
     Columns,
     UnusableCandidate,
-    columns_of,
-    decode_numbers,
-    in_bytes,
     split_dependency,
 )
 from kaa.solver.ranges import Ranges
@@ -88,6 +86,9 @@ def open_pypi(
     reporter: Reporter = silent,
 ) -> PypiSource:
     """What these channels, each with its rank, offer for a platform; nobody is asked before names are."""
+    subdir = next((subdir for subdir in subdirs if subdir != NOARCH), NOARCH)
+    target = target_of(subdir, settings.virtual_packages)
+    kept = cache_directory / "pypi" / "offers"
     shared = min((rank for channel, rank in channels if channel.base_url in settings.as_one), default=0)
     places = [
         Place(
@@ -101,12 +102,13 @@ def open_pypi(
                 ttl=settings_of_index.local_repodata_ttl,
                 reporter=reporter,
             ),
+            KeptOffers(kept, channel.base_url, target),
         )
         for channel, rank in channels
     ]
     return PypiSource(
         places,
-        next((subdir for subdir in subdirs if subdir != NOARCH), NOARCH),
+        subdir,
         settings,
         only_first_channel=settings_of_index.only_first_channel,
         has_before=has_before,
@@ -122,7 +124,7 @@ class _Project:
         self.place = place
         self.project = project
         self.name = name
-        self._offer: WheelOffer | None = None
+        self._offer: KeptOffer | None = None
 
     @property
     def page(self) -> ProjectPage | None:
@@ -134,7 +136,7 @@ class _Project:
         return self._offer is not None
 
     @property
-    def offer(self) -> WheelOffer:
+    def offer(self) -> KeptOffer:
         if self._offer is None:
             self._offer = self.source.make_offer(self)
         return self._offer
@@ -146,12 +148,13 @@ class Place(msgspec.Struct, frozen=True, eq=False):
     channel: Channel
     rank: int
     index: ProjectIndex
+    offers: KeptOffers
 
 
 class PypiGroup:
     """The wheels of a project for one subdir, for the solver (`kaa.solver.candidates.LazyGroup`)."""
 
-    __slots__ = ("_columns", "_order", "_places", "_project", "_read", "_refused", "channel", "name", "rank", "subdir")
+    __slots__ = ("_found", "_project", "_read", "_refused", "channel", "name", "rank", "subdir")
 
     def __init__(self, project: _Project, subdir: str) -> None:
         self.name = project.name
@@ -159,26 +162,23 @@ class PypiGroup:
         self.rank = project.place.rank
         self.subdir = subdir
         self._project = project
-        self._columns: Columns | None = None
-        self._places: list[int] = []
-        """The places of its records in the offer of the project."""
-        self._order: list[int] = []
+        self._found: GroupColumns | None = None
         self._read: dict[int, tuple[CandidateNeeds, RepoDataRecord]] = {}
         self._refused: dict[int, UnusableCandidate] = {}
 
     @property
     def columns(self) -> Columns:
-        if self._columns is None:
-            records = self._project.offer.records
-            self._places = [place for place, record in enumerate(records) if record.subdir == self.subdir]
-            columns = columns_of([records[place] for place in self._places], self._project.source.ranges)
-            self._order = decode_numbers(columns.order)
-            self._columns = replace(columns, unread=in_bytes(((1 << columns.count) - 1) << 1))
-        return self._columns
+        return self._columns.columns
+
+    @property
+    def _columns(self) -> GroupColumns:
+        if self._found is None:
+            self._found = self._project.offer.columns(self.subdir)
+        return self._found
 
     def record(self, position: int) -> RepoDataRecord:
         found = self._read.get(position)
-        return self._project.offer.records[self._place(position)] if found is None else found[1]
+        return self._project.offer.record(self._columns.places[position]) if found is None else found[1]
 
     def read(self, position: int) -> CandidateNeeds:
         """What a wheel depends on; raises UnusableCandidate."""
@@ -202,16 +202,12 @@ class PypiGroup:
 
     def file(self, position: int) -> ProjectFile:
         """The wheel of a candidate."""
-        return self._project.offer.files[self._place(position)]
+        return self._project.offer.file(self._columns.places[position])
 
     @property
     def place(self) -> Place:
         """The index that offers it."""
         return self._project.place
-
-    def _place(self, position: int) -> int:
-        assert position < self.columns.count
-        return self._places[self._order[position]]
 
 
 def _complete(record: RepoDataRecord, needs: CandidateNeeds, metadata: Metadata) -> RepoDataRecord:
@@ -245,7 +241,7 @@ class PypiSource:
         self.places = tuple(places)
         self.names = ProjectNames(settings.names)
         self.subdirs = tuple(dict.fromkeys((subdir, NOARCH)))
-        self.ranges = Ranges()
+        self._ranges = Ranges()
         self._only_first_channel = only_first_channel
         self._has_before = has_before
         self._report = reporter
@@ -360,13 +356,23 @@ class PypiSource:
             found = self._groups[name] = tuple(groups)
         return found
 
-    def make_offer(self, project: _Project) -> WheelOffer:
-        """The wheels of a project as records."""
+    def make_offer(self, project: _Project) -> KeptOffer:
+        """The wheels of a project as records, worked out once for each content of its page."""
         page = self._page_of(project)
-        if page is None:
-            return WheelOffer()
+        content = b"" if page is None else page.content
+        channel, offers = project.place.channel.base_url, project.place.offers
         admitted = self._admitted.get(project.name, Admitted())
-        return self._records.offer(page, project.name, project.place.channel.base_url, admitted)
+        may_build = self._records.may_build(project.project)
+        key = OfferKey.of(content, project.name, channel, admitted, may_build=may_build)
+        kept = offers.find(project.project, content)
+        if kept is not None and kept.key == key:
+            return kept
+        if page is None:
+            return pack_offer(key, WheelOffer(), (), self.subdirs, self._ranges)
+        offer = self._records.offer(page, project.name, channel, admitted)
+        made = pack_offer(key, offer, sorted(self._records.odd_versions(page)), self.subdirs, self._ranges)
+        offers.keep(project.project, made)
+        return made
 
     def left_out(self, specs: Iterable[MatchSpec]) -> list[str]:
         """What was not offered although it is there, as far as somebody looked: sentences for who found nothing."""
@@ -378,14 +384,14 @@ class PypiSource:
         ]
         for name, projects in self._projects.items():
             for project in projects:
-                if project.is_offered and project.offer.left_out:
+                if project.is_offered:
                     found += _left_out_of(project, asked.get(name))
         return found
 
     def records(self, name: str) -> list[RepoDataRecord]:
         """All records of a name, as far as they are known without metadata."""
         self.load((name,), everywhere=True)
-        return [record for project in self._projects_of(name) for record in project.offer.records]
+        return [record for project in self._projects_of(name) for record in project.offer.records()]
 
     def names_at_hand(self) -> set[str]:
         """The conda names of the projects that can be told without asking anybody."""
@@ -446,14 +452,17 @@ class PypiSource:
         """The versions on offer under a name that the two worlds do not order alike."""
         found = self._odd.get(name)
         if found is None:
-            pages = [
-                page
-                for project in self._projects_of(name)
-                if self._is_looked_at(name, project.place) and (page := self._known_page(project)) is not None
-            ]
-            odd = {version for page in pages for version in self._records.odd_versions(page)}
+            projects = [one for one in self._projects_of(name) if self._is_looked_at(name, one.place)]
+            odd = {version for project in projects for version in self._odd_versions_of(project)}
             found = self._odd[name] = tuple(sorted(odd))
         return found
+
+    def _odd_versions_of(self, project: _Project) -> Collection[str]:
+        page = self._known_page(project)
+        if page is None:
+            return ()
+        kept = project.place.offers.find(project.project, page.content)
+        return self._records.odd_versions(page) if kept is None else kept.odd
 
     def _known_page(self, project: _Project) -> ProjectPage | None:
         try:
@@ -488,13 +497,13 @@ _LEFT_OUT: dict[LeftOut, str] = {
 def _left_out_of(project: _Project, spec: MatchSpec | None) -> list[str]:
     """Of a project of which nothing is offered, or nothing that a spec asks for, what there is."""
     offer, what = project.offer, project.project
-    left_out = offer.left_out
+    left_out = offer.left_out()
     if spec is not None and spec.version is not None:
-        if any(spec.version.matches(record.version) for record in offer.records):
+        if any(spec.version.matches(record.version) for record in offer.records()):
             return []
         left_out = {version: why for version, why in left_out.items() if spec.version.matches(version)}
         what += f" {spec.version}"
-    elif offer.records:
+    elif offer.count:
         return []
     if not left_out:
         return []

@@ -179,15 +179,28 @@ class IndexClient:
         kept = self._kept.find(project, self._url_of(project))
         if kept is None or not (self._offline or kept.is_fresh(self._ttl, now)):
             return False
-        try:
-            self._known[project] = self._page_from(project, kept)
-        except ValueError:
-            return False
+        page = None
+        if kept.head.status == 200:
+            # Of most projects that is enough: what they offer was worked out before (`kaa.index.kept_offers`).
+            page = ProjectPage(project, self.url, lambda: self._files_of(project, kept), kept.head.content)
+        self._known[project] = page
         return True
+
+    def _files_of(self, project: str, kept: KeptPage) -> tuple[ProjectFile, ...]:
+        """The files of a page that lies on the disk, fetched anew when it cannot be read."""
+        try:
+            return kept.files()
+        except ValueError:
+            if self._offline:
+                raise NotKept(self.url, project, f"the page of {project}" if project else "the page") from None
+            page = self._fetch(project, None)
+            return () if page is None else page.files
 
     def _page_from(self, project: str, kept: KeptPage) -> ProjectPage | None:
         """Raises ValueError when what is kept cannot be read."""
-        return ProjectPage(project, self.url, kept.files()) if kept.head.status == 200 else None
+        if kept.head.status != 200:
+            return None
+        return ProjectPage(project, self.url, kept.files(), kept.head.content)
 
     def _url_of(self, project: str) -> str:
         return self.url if self.is_links else f"{self.url}/{project}/"
@@ -232,7 +245,7 @@ class IndexClient:
             self._keep(project, _head(url, content, answer), files)
         else:
             self._kept.remove(project)
-        return ProjectPage(project, self.url, files)
+        return ProjectPage(project, self.url, files, content if checks.may_be_kept else b"")
 
     def _has_kept(self) -> bool:
         return bool(self._kept.projects()) or self.is_links

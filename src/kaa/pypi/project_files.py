@@ -7,7 +7,7 @@ leads to another kind of place (`file:` from a server), is left out. File names 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import unquote, urljoin
 
 import msgspec
@@ -45,12 +45,44 @@ class ProjectFile(msgspec.Struct, frozen=True, array_like=True):
         return self.file_name.endswith(".whl")
 
 
-class ProjectPage(msgspec.Struct, frozen=True):
-    """What one index offers of one project; `project` is the normalised name, `index` the address of the index."""
+class ProjectPage:
+    """What one index offers of one project; `project` is the normalised name, `index` the address of the index.
 
-    project: str
-    index: str
-    files: tuple[ProjectFile, ...]
+    `content` is the sha256 of the page as it was served, and empty where it may not be kept, and what is made of it
+    neither. Instead of its files a page may be given what reads them, when somebody asks for them.
+    """
+
+    __slots__ = ("_files", "content", "index", "project")
+
+    def __init__(
+        self,
+        project: str,
+        index: str,
+        files: tuple[ProjectFile, ...] | Callable[[], tuple[ProjectFile, ...]],
+        content: bytes = b"",
+    ) -> None:
+        self.project = project
+        self.index = index
+        self.content = content
+        self._files = files
+
+    @property
+    def files(self) -> tuple[ProjectFile, ...]:
+        """The files, in the order of the page."""
+        if not isinstance(self._files, tuple):
+            self._files = self._files()
+        return self._files
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ProjectPage):
+            return NotImplemented
+        return (self.project, self.index, self.files) == (other.project, other.index, other.files)
+
+    def __hash__(self) -> int:
+        return hash((self.project, self.index, self.files))
+
+    def __repr__(self) -> str:
+        return f"ProjectPage({self.project!r}, {self.index!r})"
 
 
 class UnfitFile(ValueError):

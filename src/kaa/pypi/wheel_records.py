@@ -115,7 +115,7 @@ class WheelRecords:
 
     def __init__(self, tags: WheelTags, may_build: Callable[[str], bool] = lambda project: False) -> None:
         self.tags = tags
-        self._may_build = may_build
+        self.may_build = may_build
         self._versions = Versions()
         self._pythons = PythonSpecs()
 
@@ -173,7 +173,7 @@ class WheelRecords:
         others: set[str] = set()
         judged: dict[tuple[str, str], _Judged | None] = {}
         version_of = self._versions.read
-        may_build = self._may_build(page.project)
+        may_build = self.may_build(page.project)
         builds: list[_Row] = []
         for file in page.files:
             if not file.file_name.endswith(".whl"):
