@@ -143,7 +143,7 @@ def test_environments_of_both_worlds(
     ("specs", "left_out"),
     [
         (["archive"], "only source archives, and no wheels"),
-        (["http>=2.4"], "withdrawn (yanked); ask for it by its number, as in http==2.5"),
+        (["http>=2.4"], "withdrawn (yanked: bad); ask for it by its number, as in http==2.5"),
         (["web>=2.1,<4"], "only pre-releases; ask for one by its number, as in web>=3.0rc1"),
     ],
 )

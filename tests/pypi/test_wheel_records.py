@@ -121,7 +121,7 @@ PRE = ["demo-1-py3-none-any.whl", "demo-2rc1-py3-none-any.whl", "demo-2.dev3-py3
         (PRE[1:], Admitted(), ["2.dev3", "2rc1"], {}),
         (["demo-1-py3-none-any.whl", "demo-1.tar.gz"], Admitted(), ["1"], {}),
         (["demo-1.tar.gz", "demo-2.zip"], Admitted(), [], {"1": "source", "2": "source"}),
-        (["demo-1-py3-none-win32.whl", "demo-1.tar.gz"], Admitted(), [], {"1": "other"}),
+        (["demo-1-py3-none-win32.whl", "demo-1.tar.gz"], Admitted(), [], {"1": "source"}),
         (["demo-1.0.post1-py3-none-any.whl", "demo-1!1-py3-none-any.whl"], Admitted(), ["1!1", "1.0.post1"], {}),
         (["demo-1+Local_x-py3-none-any.whl"], Admitted(), ["1+local.x"], {}),
     ],

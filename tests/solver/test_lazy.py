@@ -337,6 +337,7 @@ def test_it_is_told_why_candidates_cannot_be_used() -> None:
         "app cannot be installed.",
         "app needs a >=2",
         "└─ there is a 2 to 3, which cannot be used: its metadata is damaged",
+        "  try: ask for another version of a, or take it from another channel",
     ]
     with pytest.raises(Unsolvable, match="there is a 3, which cannot be used: its metadata is damaged"):
         ask(lazy("a 3", unusable={"a-3-0": why}), "a")

@@ -86,7 +86,7 @@ class WheelReader:
         self._metadata_of = partial(
             WheelMetadata,
             client=session.client,
-            directory=session.package_cache.index_directory() / "pypi",
+            directory=session.package_cache.index_directory(),
             report=session.reporter,
             offline=session.config.offline,
         )

@@ -164,6 +164,11 @@ class Index:
         """Why there is nothing for specs although there is something of the name, in sentences."""
         return [] if self._pypi is None else self._pypi.left_out(specs)
 
+    def forget_absences(self) -> None:
+        """Ask again the next time about what was not there."""
+        if self._pypi is not None:
+            self._pypi.forget_absences()
+
     def offer(self, records: Iterable[RepoDataRecord]) -> None:
         """Offer these packages, which may be in no channel, and under their names no others."""
         given = tuple(records)

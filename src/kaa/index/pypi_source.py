@@ -45,6 +45,9 @@ from kaa.solver.ranges import Ranges
 
 PYTHON = "python"
 _BEHIND_ALL = 1 << 30
+_MOST_TAGS = 4
+"""So many tags of wheels for other platforms are named."""
+_LONGEST_REASON = 200
 
 
 class PypiSettings(msgspec.Struct, frozen=True):
@@ -385,7 +388,7 @@ class PypiSource:
         for name, projects in self._projects.items():
             for project in projects:
                 if project.is_offered:
-                    found += _left_out_of(project, asked.get(name))
+                    found += _left_out_of(project, asked.get(name), self.subdirs[0])
         return found
 
     def records(self, name: str) -> list[RepoDataRecord]:
@@ -397,6 +400,15 @@ class PypiSource:
         """The conda names of the projects that can be told without asking anybody."""
         found = (self.names.find_conda_name(project) for place in self.places for project in place.index.projects())
         return {name for name in found if name is not None}
+
+    def is_of(self, file: ProjectFile, version: str) -> bool:
+        """Whether a wheel is of a version, as its file name tells."""
+        return file.is_wheel and self._records.normal_version(file.file_name.split("-", 2)[1]) == version
+
+    def forget_absences(self) -> None:
+        """Ask again the next time about what was not there: who found nothing may see to it that it is."""
+        for place in self.places:
+            place.index.forget_absences()
 
     # Metadata
 
@@ -420,7 +432,7 @@ class PypiSource:
         try:
             return index.metadata(file)
         except MetadataInvalid as error:
-            raise UnusableCandidate(f"its metadata cannot be used: {error.reason}") from error
+            raise UnusableCandidate(f"the index {error.index} gives unusable metadata of it: {error.reason}") from error
         except NotKept as error:
             raise UnusableCandidate("kaa works offline, and its metadata is not on this machine") from error
 
@@ -486,15 +498,16 @@ def _python_of(record: RepoDataRecord) -> str:
 
 
 _LEFT_OUT: dict[LeftOut, str] = {
-    "source": "only source archives, and no wheels; let them be built, which runs code of their makers, with "
-    "--build-package {project}",
-    "other": "wheels for other platforms or Pythons only",
-    "yanked": "only what was withdrawn (yanked); ask for it by its number, as in {project}=={version}",
+    "source": "only source archives, and no wheels for {platform}; let them be built, which runs code of their makers, "
+    "with --build-package {project}",
+    "other": "wheels for other platforms or Pythons only ({tags}); ask for another version, or add a channel that has "
+    "it",
+    "yanked": "only what was withdrawn (yanked{reason}); ask for it by its number, as in {project}=={version}",
     "prerelease": "only pre-releases; ask for one by its number, as in {project}>={version}",
 }
 
 
-def _left_out_of(project: _Project, spec: MatchSpec | None) -> list[str]:
+def _left_out_of(project: _Project, spec: MatchSpec | None, platform: str) -> list[str]:
     """Of a project of which nothing is offered, or nothing that a spec asks for, what there is."""
     offer, what = project.offer, project.project
     left_out = offer.left_out()
@@ -508,5 +521,14 @@ def _left_out_of(project: _Project, spec: MatchSpec | None) -> list[str]:
     if not left_out:
         return []
     version = max(left_out, key=Version)
-    says = _LEFT_OUT[left_out[version]].format(project=project.project, version=version)
+    page = project.page
+    files = [file for file in (page.files if page is not None else ()) if project.source.is_of(file, version)]
+    tags = [" ".join(file.file_name.removesuffix(".whl").rsplit("-", 3)[1:]) for file in files if file.is_wheel]
+    says = _LEFT_OUT[left_out[version]].format(
+        project=project.project,
+        version=version,
+        platform=platform,
+        tags=", ".join(tags[:_MOST_TAGS]) + (", …" if len(tags) > _MOST_TAGS else ""),
+        reason=next((f": {file.yanked[:_LONGEST_REASON]}" for file in files if file.yanked), ""),
+    )
     return [f"Of {what}, {project.place.channel.name} has {says}."]

@@ -31,8 +31,9 @@ from kaa.host.threads import know_types
 from kaa.models.artifact import is_sdist
 from kaa.models.channel import url_to_path
 from kaa.models.record import RepoDataRecord
-from kaa.net.client import HttpClient
-from kaa.net.download import CannotWrite, DiskFull, download
+from kaa.net.client import HttpClient, HttpStatusError
+from kaa.net.download import CannotWrite, DiskFull, HashMismatch, SizeMismatch, download
+from kaa.net.transport import HostUnreachable, IncompleteBody
 from kaa.package_cache.built_wheels import NotBuilt, find_built
 from kaa.package_cache.cache import (
     BYTECODE,
@@ -57,8 +58,10 @@ from kaa.package_cache.extracted_package import (
 )
 from kaa.package_cache.validate import Check, find_damage
 from kaa.package_cache.verification import find_forgery
+from kaa.pypi.announced_metadata import MetadataDiffers, check_announced, fetched_wheel, index_of
 from kaa.pypi.interpreters.addresses import interpreter_of, is_interpreter
 from kaa.pypi.wheel_extraction import extract_wheel
+from kaa.pypi.wheel_file import BadWheel
 
 LONGEST_WAIT = 24 * 3600.0
 """How long another process may take to fetch a package; one that died holds no lock."""
@@ -128,11 +131,23 @@ class Fetching(msgspec.Struct):
                 if is_interpreter(record):
                     package = self._make(target, record)
                 else:
-                    archive, record = self._archive(target, record, private)
-                    with self._processors, _write_failures(directory, record):
-                        package = self._extract(archive, target, record)
+                    with _told_where_from(record):
+                        package = self._fetch(target, record, private)
         self._report(StageAdvanced(self.stage, record.dist))
         return package
+
+    def _fetch(self, target: Path, offered: RepoDataRecord, private: str) -> ExtractedPackage:
+        """The package of a record, downloaded if need be and unpacked."""
+        archive, record = self._archive(target, offered, private)
+        check = partial(check_announced, self.cache.index_directory(), offered)
+        try:
+            with self._processors, _write_failures(target.parent, record):
+                return self._extract(archive, target, record, check)
+        except (BadWheel, MetadataDiffers):
+            # Its bytes are what was asked for: nothing else would ever notice that it is of no use.
+            if archive.parent == target.parent:
+                archive.unlink(missing_ok=True)
+            raise
 
     def _is_sound(self, package: ExtractedPackage) -> bool:
         if find_damage(package, self.check) is not None:
@@ -177,6 +192,8 @@ class Fetching(msgspec.Struct):
         if found is not None:
             return found, record
         archive = target.with_name(target.name + extension_of(record))
+        if self._take_fetched(archive, record):
+            return archive, record
         partial = archive.with_name(f"{archive.name}{private}.partial")
         if partial.exists() and not os.access(partial, os.W_OK):
             # What another user of the group had begun.
@@ -200,12 +217,25 @@ class Fetching(msgspec.Struct):
             urls.write(f"{record.url}\n")
         return archive, with_identity(record, archive)
 
-    def _extract(self, archive: Path, target: Path, record: RepoDataRecord) -> ExtractedPackage:
+    def _take_fetched(self, archive: Path, record: RepoDataRecord) -> bool:
+        """Whether a wheel was fetched for its metadata already; it becomes the archive."""
+        if not index_of(record) or not record.sha256:
+            return False
+        wheel = fetched_wheel(self.cache.index_directory(), record.sha256)
+        with contextlib.suppress(OSError):
+            if has_the_bytes(wheel, record):
+                wheel.replace(archive)
+                return True
+        return False
+
+    def _extract(
+        self, archive: Path, target: Path, record: RepoDataRecord, check: Callable[[bytes], object]
+    ) -> ExtractedPackage:
         temporary = temporary_beside(target)
         finish = partial(self._finish, record=record, archive=archive)
         try:
             if archive.name.endswith(WHEEL):
-                unpacked = extract_wheel(archive, temporary, record, read_only=True, complete=finish)
+                unpacked = extract_wheel(archive, temporary, record, read_only=True, check=check, complete=finish)
             else:
                 unpacked = extract(archive, temporary, subdir=record.subdir, read_only=True, complete=finish)
             self._put_in_place(temporary, target)
@@ -267,6 +297,22 @@ class Fetching(msgspec.Struct):
             remove_tree(temporary)
         with contextlib.suppress(PermissionError):
             remove_tree(aside)
+
+
+@contextlib.contextmanager
+def _told_where_from(record: RepoDataRecord) -> Iterator[None]:
+    """Say of what is wrong with a wheel which index offers it: files often lie on another host."""
+    try:
+        yield
+    except (BadWheel, HashMismatch, SizeMismatch, HttpStatusError, HostUnreachable, IncompleteBody) as error:
+        if index := index_of(record):
+            error.message += f"; {record.name} {record.version} is offered by the index {index}"
+            if isinstance(error, BadWheel):
+                error.hints = (
+                    f"ask for another version of {record.name}, or take it from another index or channel",
+                    "tell who runs the index, or the project's makers",
+                )
+        raise
 
 
 def _raise_first(futures: Sequence[Future[ExtractedPackage]]) -> None:

@@ -55,7 +55,7 @@ class FolderIndex:
         self.url = url.rstrip("/")
         self.path = url_to_path(self.url)
         self._report = reporter
-        self._metadata = WheelMetadata(self.url, client, cache_directory / "pypi", reporter, offline=offline)
+        self._metadata = WheelMetadata(self.url, client, cache_directory, reporter, offline=offline)
         self._listing: tuple[dict[str, FileChecks], dict[str, str]] | None = None
         self._known: dict[str, ProjectPage | None] = {}
 
@@ -96,6 +96,9 @@ class FolderIndex:
 
     def find_wheel(self, file: ProjectFile) -> Path | None:
         return Path(url_to_path(file.url)) if file.url.startswith("file:") else self._metadata.find_wheel(file)
+
+    def forget_absences(self) -> None:
+        """Nothing is kept."""
 
     def _list(self) -> tuple[dict[str, FileChecks], dict[str, str]]:
         """(the files that lie in the folder itself, by project; the directories, by normalised name)."""

@@ -66,6 +66,10 @@ class ProjectIndex(Protocol):
         """The wheel, when it lies on this machine already."""
         ...
 
+    def forget_absences(self) -> None:
+        """Keep no longer that there is nothing of the projects that were asked about."""
+        ...
+
 
 def open_index(
     url: str,
@@ -107,7 +111,7 @@ class IndexClient:
         self._report = reporter
         directory = cache_directory / "pypi"
         self._kept = KeptPages(directory, self.url)
-        self._metadata = WheelMetadata(self.url, client, directory, reporter, offline=offline)
+        self._metadata = WheelMetadata(self.url, client, cache_directory, reporter, offline=offline)
         self._known: dict[str, ProjectPage | IndexFailure | None] = {}
         self._is_told = False
         """Whether it was told that pages cannot be kept."""
@@ -148,6 +152,11 @@ class IndexClient:
 
     def find_wheel(self, file: ProjectFile) -> Path | None:
         return self._metadata.find_wheel(file)
+
+    def forget_absences(self) -> None:
+        if not self._offline:
+            for project in [project for project, page in self._known.items() if page is None]:
+                self._kept.remove(project)
 
     def _metadata_or_failure(self, file: ProjectFile) -> Metadata | IndexFailure:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,15 +32,49 @@ class Metadata(msgspec.Struct, frozen=True, array_like=True):
     summary: str = ""
 
     def differences(self, other: Metadata) -> tuple[str, ...]:
-        """The fields that decide what is installed, and that are not the same in both."""
-        pairs: list[tuple[str, object, object]] = [
-            ("Name", normalize_project(self.name), normalize_project(other.name)),
-            ("Version", self.version, other.version),
-            ("Requires-Dist", set(self.requires_dist), set(other.requires_dist)),
-            ("Requires-Python", self.requires_python, other.requires_python),
-            ("Provides-Extra", set(self.provides_extra), set(other.provides_extra)),
+        """The fields that decide what is installed, and that do not mean the same in both, however they are spelled."""
+        pairs: list[tuple[str, Callable[[str], object], Iterable[str], Iterable[str]]] = [
+            ("Name", normalize_project, (self.name,), (other.name,)),
+            ("Version", _version, (self.version,), (other.version,)),
+            ("Requires-Dist", _requirement, self.requires_dist, other.requires_dist),
+            ("Requires-Python", _specifiers, (self.requires_python,), (other.requires_python,)),
+            ("Provides-Extra", normalize_project, self.provides_extra, other.provides_extra),
         ]
-        return tuple(field for field, own, theirs in pairs if own != theirs)
+        return tuple(
+            field
+            for field, meaning, own, theirs in pairs
+            if set(own) != set(theirs) and set(map(meaning, own)) != set(map(meaning, theirs))
+        )
+
+
+def _version(text: str) -> object:
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - nearly all are spelled alike
+
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return text
+
+
+def _requirement(text: str) -> object:
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - nearly all are spelled alike
+
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return text
+    extras = frozenset(map(normalize_project, requirement.extras))
+    marker = str(requirement.marker or "")
+    return normalize_project(requirement.name), extras, requirement.specifier, requirement.url, marker
+
+
+def _specifiers(text: str) -> object:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - nearly all are spelled alike
+
+    try:
+        return SpecifierSet(text)
+    except InvalidSpecifier:
+        return text
 
 
 class UnreadableMetadata(ValueError):

@@ -29,6 +29,7 @@ _ODD = Pattern(r"<(?:!--|!\[|base|script|style|textarea|template|title>[^<]*<(?!
 """What may hide a link, or change where links lead."""
 _ATTRIBUTE = Pattern(r'([A-Za-z][A-Za-z0-9-]*)(?:="([^"]*)")?')
 _LISTING = Pattern(r"<(?:title|h1)>\s*(?:links for|index of|simple index|directory listing)", re.IGNORECASE)
+_ONLY_OTHERS = "it lists files of other projects only"
 _REPOSITORY = "pypi:repository-version"
 
 
@@ -111,6 +112,8 @@ def _parse_json(content: bytes, base: str, project: str | None) -> FileChecks:
             checks.left_out.append(str(error))
             continue
         _add_json(checks, file)
+    if checks.others and not checks.files and not checks.left_out:
+        raise Unreadable(_ONLY_OTHERS)
     return checks
 
 
@@ -154,7 +157,7 @@ def _parse_html(content: bytes, base: str, project: str | None) -> FileChecks:
     # A login page or an error has links, too, but none to a file of the project; an empty project has a heading.
     if not checks.files and not checks.left_out:
         if checks.others:
-            raise Unreadable("it lists files of other projects only")
+            raise Unreadable(_ONLY_OTHERS)
         if _REPOSITORY not in text and not _LISTING.search(text):
             raise Unreadable("it is a page of HTML that lists no files (a login page, or an error)")
     return checks

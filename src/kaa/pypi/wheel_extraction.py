@@ -44,23 +44,28 @@ def extract_wheel(
     record: RepoDataRecord,
     *,
     read_only: bool = False,
+    check: Callable[[bytes], object] = lambda metadata: None,
     complete: Callable[[Path], object] = lambda directory: None,
 ) -> Extracted:
     """Unpack a wheel as the new directory `target`, the package of `record`, or raise BadWheel and leave nothing.
 
     The record gives the package's name, version, build and dependencies; its purl says of what project it must be.
+    `check` is given the wheel's METADATA, and refuses it by raising an error.
     """
     return extract_members(
-        open_members(source, record), target, subdir=record.subdir, read_only=read_only, complete=complete
+        open_members(source, record, check), target, subdir=record.subdir, read_only=read_only, complete=complete
     )
 
 
 @contextlib.contextmanager
-def open_members(source: Path, record: RepoDataRecord) -> Iterator[Iterable[MemberReader]]:
+def open_members(
+    source: Path, record: RepoDataRecord, check: Callable[[bytes], object] = lambda metadata: None
+) -> Iterator[Iterable[MemberReader]]:
     """The files of the package that a wheel becomes."""
     # One that was built of an sdist has a name of its own.
     with open_wheel(source, "" if is_sdist(record.fn) else record.fn) as wheel:
         _check_project(wheel, record)
+        check(wheel.metadata_text)
         yield (WheelMembers(wheel, record),)
 
 

@@ -20,8 +20,9 @@ from kaa.models.channel import url_to_path
 from kaa.net.client import HttpClient, HttpStatusError
 from kaa.net.download import HashMismatch, SizeMismatch, download
 from kaa.net.transport import HostUnreachable, IncompleteBody
+from kaa.pypi.announced_metadata import fetched_wheel, kept_metadata, key_of
 from kaa.pypi.answers import NOT_THERE, REFUSED, IndexBroken, IndexFailure, IndexRefused, IndexUnreachable, NotKept, ask
-from kaa.pypi.metadata import LARGEST_METADATA, KeptMetadata, Metadata, UnreadableMetadata, parse_metadata
+from kaa.pypi.metadata import LARGEST_METADATA, Metadata, UnreadableMetadata, parse_metadata
 from kaa.pypi.project_files import ProjectFile, normalize_project, project_of
 from kaa.pypi.remote_wheel import RangesRefused, RemoteFile, read_archive, read_wheel
 
@@ -54,9 +55,8 @@ class WheelMetadata:
         self._client = client
         self._report = report
         self._offline = offline
-        # Each index for itself: another one could tell lies about a wheel by its hash.
-        self._kept = KeptMetadata(directory / "metadata" / hashlib.sha256(index.encode()).hexdigest()[:16])
-        self._wheels = directory / "wheels"
+        self._directory = directory
+        self._kept = kept_metadata(directory, index)
         self._read: dict[str, Metadata] = {}
         """By address, what this process has read."""
         self._without_ranges: set[str] = set()
@@ -90,8 +90,8 @@ class WheelMetadata:
             beside = self._from_metadata_file(file)
             content = self._fetch_from_wheel(file, stem) if beside is None else beside
         metadata = self._check(file, content)
-        if file.sha256:
-            self._kept.write(file.sha256, metadata)
+        # Without a hash it is no answer for the next plan: only the wheel is compared with it.
+        self._kept.write(key_of(file.sha256, file.url), metadata)
         return metadata
 
     def _check(self, file: ProjectFile, content: bytes) -> Metadata:
@@ -151,8 +151,8 @@ class WheelMetadata:
         return read_archive(RemoteFile(self._client, file.url, file.size), stem)
 
     def _from_whole_wheel(self, file: ProjectFile, stem: str) -> bytes:
-        self._wheels.mkdir(mode=0o775, parents=True, exist_ok=True)
         target = self._wheel_path(file)
+        target.parent.mkdir(mode=0o775, parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
         try:
             download(
@@ -174,7 +174,7 @@ class WheelMetadata:
 
     def _wheel_path(self, file: ProjectFile) -> Path:
         name = file.sha256 or hashlib.sha256(file.url.encode()).hexdigest() + os.urandom(4).hex()
-        return self._wheels / f"{name}.whl"
+        return fetched_wheel(self._directory, name)
 
     def _report_in_turn(self, event: object) -> None:
         with self._lock:

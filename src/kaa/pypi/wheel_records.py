@@ -42,7 +42,7 @@ NOTHING_MORE = Admitted()
 
 
 LeftOut: TypeAlias = Literal["source", "prerelease", "yanked", "other"]
-"""A version that has no wheels, is not final, was withdrawn, or has wheels for other platforms and Pythons."""
+"""A version has sdists and no wheels that fit, is not final, was withdrawn, or has wheels for others only."""
 
 
 class WheelOffer(msgspec.Struct, frozen=True):
@@ -130,8 +130,8 @@ class WheelRecords:
         if not admitted.prereleases:
             final = [row for row in plain if not is_prerelease(row.version)]
             chosen = final or plain
-        left_out: dict[str, LeftOut] = dict.fromkeys(sdists, "source")
-        left_out.update(dict.fromkeys(others, "other"))
+        left_out: dict[str, LeftOut] = dict.fromkeys(others, "other")
+        left_out.update(dict.fromkeys(sdists, "source"))
         left_out.update((row.version, "yanked") for row in rows)
         left_out.update((row.version, "prerelease") for row in plain)
         for row in chosen:

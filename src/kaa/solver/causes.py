@@ -175,6 +175,8 @@ class Tree:
             if isinstance(reason, Unusable):
                 carriers[reason.why] = carriers.get(reason.why, 0) | leaf.terms[self.opening.number_of(name)] & states
         told = [(self._versions(name, found), why, found) for why, found in carriers.items() if found]
+        if told:
+            self.hints.append(f"ask for another version of {name}, or take it from another channel")
         return [
             Node(subject, (), f", which cannot be used: {why}", found, alone=f"there is {subject}")
             for subject, why, found in told
