@@ -353,6 +353,7 @@ def _plan(
             if isinstance(error, PackagesNotFound):
                 error = located(session, error, channels, index.platforms)
             error.message = "\n".join([error.message, *index.left_out((*request.install, *request.update))])
+            index.forget_absences()
             # It knows the interpreters of this machine, which a solve that succeeds need not load.
             interpreters = importlib.import_module("kaa.api.interpreters")
             raise interpreters.with_interpreters(session, error, channels, subdir, request.install) from None
