@@ -298,6 +298,9 @@ def _present(session: Session, prefix: Path, options: ChangeOptions) -> SolveReq
     settle(session, prefix)
     environment = open_prefix(prefix)
     installed = environment.records()
+    if not installed:
+        # Somebody may have removed it meanwhile; what is then read as empty would be made anew.
+        open_prefix(prefix)
     return SolveRequest(
         installed=installed,
         history=earlier_requests(session, environment, installed),
@@ -464,7 +467,12 @@ def check_free(prefix: Path) -> None:
     if Prefix(prefix).is_environment():
         raise EnvironmentExists(prefix)
     if prefix.is_dir():
-        foreign = sorted({path.name for path in prefix.iterdir()} - KEPT_IN_ROOT)
+        try:
+            names = [path.name for path in prefix.iterdir()]
+        except FileNotFoundError:
+            # Somebody removed it just now.
+            return
+        foreign = sorted({*names} - KEPT_IN_ROOT)
         if foreign:
             raise DirectoryIsNoEnvironment(
                 prefix,
