@@ -9,7 +9,7 @@ import pytest
 
 from kaa.envfiles.conda_lock import parse_conda_lock
 from kaa.envfiles.lock import Lock
-from tests.clients.house import House, Shared, records_of
+from tests.clients.house import KAA, House, Shared, records_of
 from tests.pypi_index import PypiIndex, Wheel, serve_index
 
 pytestmark = [pytest.mark.slow, pytest.mark.clients]
@@ -107,6 +107,23 @@ def test_the_part_of_pip(project: House, index: str) -> None:
     install(project, "--name", "both", "conda-lock.yml")
     found = json.loads(project.ok("conda", "list", "--name", "both", "--json").stdout)
     assert {one["name"] for one in found if one["channel"] == "pypi"} == {"tool", "more"}
+
+
+def test_wheels_go_both_ways(project: House, index: str) -> None:
+    """conda-lock installs the wheels of a lock that kaa wrote, and kaa those of its locks, without pip."""
+    channels = f"channels:\n  - {project.channel_url}\n  - pypi+{index}\n  - nodefaults\n"
+    project.write("wheels.yml", f"{channels}dependencies:\n  - python\n  - pip\n  - tool\n")
+    project.ok(*KAA, "lock", "wheels.yml", "--output", "conda-lock.yml")
+    locked = parse_conda_lock((project.work / "conda-lock.yml").read_text()).environments[0]
+    assert {wheel.name: wheel.version for wheel in locked.pypi["linux-64"]} == {"tool": "1.0", "more": "1.5"}
+    install(project, "--name", "by-conda-lock", "conda-lock.yml")
+    project.ok("conda", "create", "--yes", "--name", "by-kaa", "--file", "conda-lock.yml")
+    listed = [
+        json.loads(project.ok("conda", "list", "-n", name, "--json").stdout) for name in ("by-conda-lock", "by-kaa")
+    ]
+    one, other = ({(found["name"], found["version"]) for found in every} for every in listed)
+    assert one == other
+    assert {"tool", "more"} <= records_of(project.environment("by-kaa")).keys()
 
 
 def test_kaa_installs_the_same(project: House) -> None:
