@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.channels import Symlink
+from tests.channels import Package, Symlink
 from tests.hostile.archives import BAD
 from tests.hostile.world import Case, Cases, Make, Refused, World
 from tests.pypi_index import Wheel, record_line
@@ -199,4 +199,25 @@ def packaged(build: Callable[[], bytes]) -> Make:
     return make
 
 
-CASES: Cases = {name: Case(packaged(build), Refused(BAD, (pattern,))) for name, (build, pattern) in WHEELS.items()}
+def offered(build: Callable[[], bytes]) -> Make:
+    """A wheel in a folder that is a channel, to be installed into an environment that has python."""
+
+    def make(world: World) -> list[str]:
+        world.make_environment(Package("python", "3.11.9", "h_0_cpython", subdir="linux-64"))
+        folder = world.served / "wheels"
+        folder.mkdir()
+        (folder / NAME).write_bytes(build())
+        return ["install", "-y", "-n", "env", *world.channel, "-c", f"pypi+file://{folder}", "tool"]
+
+    return make
+
+
+CASES: Cases = {
+    **{name: Case(packaged(build), Refused(BAD, (pattern,))) for name, (build, pattern) in WHEELS.items()},
+    **{
+        f"{name}, of a folder that is a channel": Case(
+            offered(build), Refused(f"{BAD}|UnsatisfiableError", (f"{pattern}|gives unusable metadata of it",))
+        )
+        for name, (build, pattern) in WHEELS.items()
+    },
+}

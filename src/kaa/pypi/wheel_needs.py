@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion, Version
 
 from kaa.models.artifact import InvalidPackageName
 from kaa.models.condition import is_extra
@@ -302,8 +303,9 @@ def _marker_of(text: str) -> str:
 
 def _check_same(metadata: Metadata, project: str, version: str) -> None:
     try:
-        same = normalize_project(metadata.name) == project and conda_version(metadata.version) == version
-    except NotConvertible:
+        found = conda_version(metadata.version)
+        same = normalize_project(metadata.name) == project and (found == version or Version(found) == Version(version))
+    except (NotConvertible, InvalidVersion):
         same = False
     if not same:
         raise UnusableCandidate(f"its metadata is of {metadata.name} {metadata.version}")
