@@ -7,7 +7,10 @@ the JSON form) and renders what failed, on what, and what to try.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class KaaError(Exception):

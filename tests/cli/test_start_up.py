@@ -35,7 +35,7 @@ NEVER = {
 }
 """None of these commands needs them."""
 
-START = {"kaa", "kaa.errors", "kaa.models", "kaa.models.pattern"}
+START = {"kaa", "kaa.errors", "kaa.models", "kaa.models.pattern", "kaa.models.typed", "kaa.models.value"}
 LINE = {f"kaa.cli.{name}" for name in ("main", "called", "dispatch", "near_words", "output", "program", "table")}
 LINE |= {
     "kaa.cli",
@@ -47,7 +47,14 @@ LINE |= {
 }
 CONFIG = {"kaa.config", "kaa.config.condarc", "kaa.config.inert", "kaa.config.kinds", "kaa.config.options"}
 CONFIG |= {"kaa.config.plain_yaml", "kaa.config.sources", "kaa.envfiles", "kaa.envfiles.bounded_yaml"}
-CONFIG |= {"kaa.models.cutoff", "kaa.models.redaction", "kaa.host", "kaa.host.directories", "kaa.host.files"}
+CONFIG |= {
+    "kaa.models.cutoff",
+    "kaa.models.index_words",
+    "kaa.models.redaction",
+    "kaa.host",
+    "kaa.host.directories",
+    "kaa.host.files",
+}
 ENTER = {"kaa.cli.entering", "kaa.prefix", "kaa.prefix.interruption", "kaa.prefix.script_decisions", "kaa.shell"}
 ENTER |= {f"kaa.shell.{name}" for name in ("activation", "dialects", "location", "prefix_state", "script")}
 ENTER |= {f"kaa.shell.dialects.{name}" for name in ("dialect", "posix", "table")}
@@ -116,7 +123,10 @@ def root(tmp_path: Path) -> Path:
 def test_what_entering_an_environment_loads(root: Path, command: str) -> None:
     found = loaded(root, command.split())
     assert {name for name in found if name.partition(".")[0] == "kaa"} - LIGHT_COMMANDS[command] == set()
-    assert found & {*NEVER, "msgspec", "json", "hashlib", "tempfile", "threading", "platform", "datetime"} == set()
+    assert (
+        found & {*NEVER, "typing", "msgspec", "json", "hashlib", "tempfile", "threading", "platform", "datetime"}
+        == set()
+    )
 
 
 @pytest.mark.parametrize("command", PROBES)

@@ -165,7 +165,7 @@ def test_an_empty_value_comes_back_as_an_empty_value() -> None:
 
 def test_leaving_restores_even_after_the_environments_files_changed() -> None:
     inside = enter({**FRESH, "BAR": "mine"}, B)
-    bare = B._replace(variables={})
+    bare = B.replace(variables={})
     left = apply(inside, plan_deactivate(inside, bare, None, KAA, PLAIN))
     assert left["BAR"] == "mine"
     assert "FOO" not in left
@@ -254,7 +254,7 @@ def test_activating_the_active_environment_refreshes_it() -> None:
 def test_refreshing_takes_new_variables_and_drops_old_ones() -> None:
     before = {**FRESH, "NEW": "mine", "FOO": "also mine"}
     inside = enter(before, A)
-    changed = A._replace(variables={"NEW": "a's", "LATER": "x"})
+    changed = A.replace(variables={"NEW": "a's", "LATER": "x"})
     refreshed = apply(inside, plan_reactivate(inside, changed, KAA, PLAIN))
     assert (refreshed["NEW"], refreshed["FOO"], refreshed["LATER"]) == ("a's", "also mine", "x")
     left = apply(refreshed, plan_deactivate(refreshed, changed, None, KAA, PLAIN))
@@ -381,7 +381,7 @@ def test_names(prefix: str, name: str) -> None:
 
 
 def test_names_on_windows() -> None:
-    windows = KAA._replace(root_prefix="C:\\kaa", windows=True)
+    windows = KAA.replace(root_prefix="C:\\kaa", windows=True)
     actions = plan_activate({}, PrefixState("C:\\kaa\\envs\\a", ()), None, windows, PLAIN)
     assert apply({}, actions)["CONDA_DEFAULT_ENV"] == "a"
 
@@ -441,14 +441,14 @@ def test_a_conda_that_the_shell_knows_is_left_alone() -> None:
 
 
 def test_kaa_as_a_module_is_told_in_condas_way() -> None:
-    steps = plan_installation({}, KAA._replace(command=("/usr/bin/python3", "-m", "kaa")))
+    steps = plan_installation({}, KAA.replace(command=("/usr/bin/python3", "-m", "kaa")))
     told = apply({}, steps)
     assert (told["CONDA_EXE"], told["_CE_M"], told["_CE_CONDA"]) == ("/usr/bin/python3", "-m", "kaa")
     assert "KAA_EXE" not in told
 
 
 def test_an_executable_called_conda_is_preferred() -> None:
-    told = apply({}, plan_installation({}, KAA._replace(conda="/root/bin/conda")))
+    told = apply({}, plan_installation({}, KAA.replace(conda="/root/bin/conda")))
     assert (told["CONDA_EXE"], told["KAA_EXE"]) == ("/root/bin/conda", "/usr/bin/kaa")
 
 
@@ -529,7 +529,7 @@ class Walk(RuleBasedStateMachine):
         prefix = self.environ["CONDA_PREFIX"]
         if any(environ.get("CONDA_PREFIX") == prefix for environ in self.before):
             return
-        self.states[prefix] = self.states[prefix]._replace(variables=variables)
+        self.states[prefix] = self.states[prefix].replace(variables=variables)
         self.take(plan_reactivate(self.environ, self.states[prefix], KAA, PLAIN))
         assert {name: self.environ.get(name) for name in variables} == variables
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kaa.shell.activation import PrefixState
 from kaa.shell.prefix_state import path_entries, read_prefix_state
 from tests.shell.houses import make_environment
 
@@ -36,7 +37,7 @@ def test_equal_values_are_worth_no_warning(tmp_path: Path) -> None:
 
 def test_an_environment_without_anything(tmp_path: Path) -> None:
     state = read_prefix_state(str(tmp_path / "gone"), script_extensions=(".sh",))
-    assert state == (str(tmp_path / "gone"), (f"{tmp_path}/gone/bin",), {}, (), (), ())
+    assert state == PrefixState(str(tmp_path / "gone"), (f"{tmp_path}/gone/bin",), {}, (), (), ())
 
 
 @pytest.mark.parametrize(

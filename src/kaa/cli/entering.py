@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from kaa.cli.dispatch import find_program
 from kaa.config.options import Config
@@ -50,13 +49,14 @@ class Entering:
         config = self.config
         settings = ActivationSettings(config.changeps1, config.env_prompt, config.auto_stack)
         decisions = read_decisions(decisions_file(home_directory(self.environ)))
+        policy: Policy = config.package_scripts  # type: ignore[assignment]
         return Shell(
             dialect,
             self.environ,
             self.installation,
             settings,
             uppercase=config.envvars_force_uppercase,
-            gate=ScriptGate(cast(Policy, config.package_scripts), decisions),
+            gate=ScriptGate(policy, decisions),
         )
 
     def find(self, word: str) -> str:

@@ -11,10 +11,13 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any, TextIO
 
 from kaa.cli.program import as_called
 from kaa.errors import KaaError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 LONGEST_LINE = 2000
 """Of an error as it is shown to people; programs get all of it."""

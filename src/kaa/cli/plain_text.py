@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any, TextIO, cast
 
 from kaa.models.pattern import Pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 _STEERING = Pattern(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, but for tabs and ends of lines
@@ -60,7 +63,7 @@ class PlainStream:
 
 def plain_stream(stream: TextIO) -> TextIO:
     """A stream that writes to `stream` what can be shown."""
-    return cast("TextIO", PlainStream(stream))
+    return PlainStream(stream)  # type: ignore[return-value]
 
 
 def bare_stream(stream: TextIO) -> TextIO:

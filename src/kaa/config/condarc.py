@@ -12,14 +12,16 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from kaa.config.plain_yaml import parse_plain
 from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, bounded_yaml
 from kaa.errors import KaaError
 from kaa.host.files import read_bounded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
 

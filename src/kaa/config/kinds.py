@@ -8,9 +8,9 @@ Environment variables are always text, so each kind reads its own textual form t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Generic, TypeVar
 
 from kaa.models.cutoff import EXPECTED, InvalidCutoff, parse_cutoff
+from kaa.models.typed import Generic, TypeVar
 
 T = TypeVar("T", covariant=True)
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Generic, TypeVar, overload
 
 from kaa.config.inert import INERT
 from kaa.config.kinds import (
@@ -36,6 +35,11 @@ from kaa.config.kinds import (
     Texts,
     Verification,
 )
+from kaa.models.typed import Generic, TypeVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import overload
 
 T = TypeVar("T")
 
@@ -77,10 +81,13 @@ class Option(Generic[T]):
     def __set_name__(self, owner: type[Config], name: str) -> None:
         self.name = name
 
-    @overload
-    def __get__(self, config: None, owner: type[Config]) -> Option[T]: ...
-    @overload
-    def __get__(self, config: Config, owner: type[Config]) -> T: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, config: None, owner: type[Config]) -> Option[T]: ...
+        @overload
+        def __get__(self, config: Config, owner: type[Config]) -> T: ...
+
     def __get__(self, config: Config | None, owner: type[Config]) -> Option[T] | T:
         if config is None:
             return self

@@ -8,9 +8,12 @@ caller asks a real YAML reader: it may be narrow, never wrong. A property test c
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
 
 from kaa.models.pattern import Pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 Value: TypeAlias = "Scalar | list[Scalar] | dict[str, Scalar]"

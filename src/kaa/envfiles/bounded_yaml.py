@@ -7,11 +7,13 @@ by calling themselves. Documents come from other people; a real one is far below
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
 
 from kaa.errors import KaaError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ruamel.yaml import YAML
 
 LARGEST_DOCUMENT = 1 << 20

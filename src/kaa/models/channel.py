@@ -23,14 +23,15 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 import msgspec
 
 from kaa.errors import KaaError
+from kaa.models.index_words import PYPI as PYPI
+from kaa.models.index_words import PYPI_SCHEME as PYPI_SCHEME
+from kaa.models.index_words import names_index as names_index
 from kaa.models.pattern import Pattern
 from kaa.models.redaction import redact_strictly
 from kaa.models.subdir import is_known
 
 DEFAULT_ALIAS = "https://conda.anaconda.org"
 PACKAGE_EXTENSIONS = (".conda", ".tar.bz2", ".whl")
-PYPI = "pypi"
-PYPI_SCHEME = "pypi+"
 
 LOCAL_HOSTS = ("", "localhost", "127.0.0.1")
 _DEFAULT_PORTS = {"http": 80, "https": 443}

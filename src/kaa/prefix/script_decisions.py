@@ -13,13 +13,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
 
 from kaa.errors import KaaError
 from kaa.host.files import read_regular_file
+from kaa.models.value import Value
 
-Policy: TypeAlias = Literal["run", "ask", "deny"]
-Verdict: TypeAlias = Literal["shown", "allowed", "denied"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Policy: TypeAlias = "Literal['run', 'ask', 'deny']"
+Verdict: TypeAlias = "Literal['shown', 'allowed', 'denied']"
 
 
 class BrokenDecisions(KaaError):
@@ -34,7 +38,7 @@ class BrokenDecisions(KaaError):
         )
 
 
-class Decision(NamedTuple):
+class Decision(Value):
     """What was decided about one script, and where it was seen first."""
 
     verdict: Verdict

@@ -19,37 +19,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
 
-# NamedTuple, not dataclass: importing dataclasses alone costs more than all that activation does.
+from kaa.models.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 
-class SetVariable(NamedTuple):
+class SetVariable(Value):
     """Export a variable with a value."""
 
     name: str
     value: str
 
 
-class EmptyVariable(NamedTuple):
+class EmptyVariable(Value):
     """Let a variable hold nothing: empty where scripts may stumble over an unset one, unset in all other shells."""
 
     name: str
 
 
-class UnsetVariable(NamedTuple):
+class UnsetVariable(Value):
     """Take a variable out of the shell."""
 
     name: str
 
 
-class SourceScript(NamedTuple):
+class SourceScript(Value):
     """Run a script of the environment inside the shell."""
 
     path: str
 
 
-class SetPrompt(NamedTuple):
+class SetPrompt(Value):
     """Take the text `old` out of the prompt, put `new` before it."""
 
     old: str
@@ -59,14 +62,14 @@ class SetPrompt(NamedTuple):
 ShellAction: TypeAlias = SetVariable | EmptyVariable | UnsetVariable | SourceScript | SetPrompt
 
 
-class PathChange(NamedTuple):
+class PathChange(Value):
     """What happens to the search path: the directories `new` take the place of `old`, as `replace_in_path` says."""
 
     old: tuple[str, ...]
     new: tuple[str, ...]
 
 
-class PrefixState(NamedTuple):
+class PrefixState(Value):
     """What an environment asks of a shell that enters it."""
 
     prefix: str
@@ -79,7 +82,7 @@ class PrefixState(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-class Installation(NamedTuple):
+class Installation(Value):
     """Where kaa itself is."""
 
     root_prefix: str
@@ -91,7 +94,7 @@ class Installation(NamedTuple):
     windows: bool = False
 
 
-class ActivationSettings(NamedTuple):
+class ActivationSettings(Value):
     """The options that bear on activation."""
 
     change_prompt: bool = True

@@ -17,8 +17,8 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
+from kaa.models.value import Value
 from kaa.shell.activation import PathChange, ShellAction
 
 SETTLED = 2_000_000_000
@@ -55,18 +55,12 @@ class ReadVariables(Mapping[str, str]):
         return len(self.environ)
 
 
-class FileTime(NamedTuple):
-    """A file or directory that must be as it was, and the empty file that has the time which it had."""
-
-    path: str
-    stamp: str
-
-
-class Kept(NamedTuple):
+class Kept(Value):
     """An activation, and what it rests on."""
 
     variables: Mapping[str, str | None]
-    present: tuple[FileTime, ...]
+    present: tuple[tuple[str, str], ...]
+    """The files and directories that must be as they were, each with the empty file that has the time which it had."""
     absent: tuple[str, ...]
     path: PathChange
     actions: tuple[ShellAction, ...]
@@ -74,7 +68,9 @@ class Kept(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def plan_stamps(paths: Sequence[str], directory: str, now: int) -> tuple[tuple[FileTime, ...], tuple[str, ...]] | None:
+def plan_stamps(
+    paths: Sequence[str], directory: str, now: int
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]] | None:
     """The files that are there and those that are not; None if one has just been changed, or cannot be looked at.
 
     `directory` is where the stamps are to be, `now` the time in nanoseconds.
@@ -90,7 +86,7 @@ def plan_stamps(paths: Sequence[str], directory: str, now: int) -> tuple[tuple[F
             return None
         if not 0 <= changed <= now - SETTLED:
             return None
-        present.append(FileTime(path, f"{directory}/{changed}"))
+        present.append((path, f"{directory}/{changed}"))
     return tuple(present), tuple(absent)
 
 

@@ -12,12 +12,16 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, NoReturn
 
 from kaa.errors import KaaError
+from kaa.models.value import Value
 from kaa.shell.activation import SourceScript, apply
 from kaa.shell.dialects.posix import DIALECT as POSIX
 from kaa.shell.script import Shell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _LAST_STEP = """\
 case "$1" in
@@ -66,7 +70,7 @@ class DirectoryNotFound(KaaError):
         self.directory = directory
 
 
-class Program(NamedTuple):
+class Program(Value):
     """What is to take the place of this process."""
 
     command: tuple[str, ...]

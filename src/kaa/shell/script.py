@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from kaa.models.value import Value
 from kaa.prefix.script_decisions import EVERYTHING_RUNS, ScriptGate
 from kaa.shell.activation import (
     ActivationSettings,
@@ -39,7 +39,7 @@ from kaa.shell.prefix_state import read_prefix_state
 HOOKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hooks")  # noqa: PTH100, PTH118, PTH120
 
 
-class Steps(NamedTuple):
+class Steps(Value):
     """What a shell is to do, and what the user is to hear."""
 
     actions: tuple[ShellAction, ...] = ()
@@ -50,7 +50,7 @@ class Steps(NamedTuple):
     """The environments whose files said what is to be done."""
 
 
-class ShellText(NamedTuple):
+class ShellText(Value):
     """What a shell is to evaluate, and what the user is to hear."""
 
     text: str
@@ -117,8 +117,8 @@ class Shell:
         while (current := shell._active()) is not None:
             level, back = level_of(shell.environ), previous_prefix(shell.environ)
             if not entered:
-                current = current._replace(deactivate_scripts=())
-            previous = shell._read(back)._replace(activate_scripts=()) if back else None
+                current = current.replace(deactivate_scripts=())
+            previous = shell._read(back).replace(activate_scripts=()) if back else None
             entered = bool(shell.environ.get(f"CONDA_STACKED_{level}"))
             steps = plan_deactivate(shell.environ, current, previous, shell.installation, shell.settings)
             shell, actions = shell.after(steps), (*actions, *steps)

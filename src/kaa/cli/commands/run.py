@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from kaa.cli.arguments import add_building, add_output, add_target, flag, ignored
 from kaa.cli.entering import Entering, tell
@@ -20,6 +19,7 @@ from kaa.shell.run import enter_directory, execute, find_bash, initial_environ, 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import NoReturn
 
 HELP = """Run a program inside an environment, without activating it in your shell.
 

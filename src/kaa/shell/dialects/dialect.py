@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
 
+from kaa.models.typed import Protocol
+from kaa.models.value import Value
 from kaa.shell.activation import ShellAction
 
 
-class Hook(NamedTuple):
+class Hook(Value):
     """The parts of a hook."""
 
     command: tuple[str, ...]
