@@ -18,6 +18,7 @@ NAMES = [
     "extract",
     "link",
     "create",
+    "pypi",
     "durability",
     "verify",
 ]
