@@ -18,7 +18,7 @@ from pathlib import Path
 BUILD = Path(__file__).resolve().parent.parent / "build" / "demo"
 ROOT, HOME, LOCK = BUILD / "root", BUILD / "home", BUILD / "kaa.lock"
 KAA = [sys.executable, "-m", "kaa"]
-ONLY_PYPI = ["--override-channels", "-c", "pypi"]
+FROM_PYPI = ["-c", "pypi"]
 SETTINGS_OF_INDEXES = (".config/pip", ".pip", ".config/uv", ".netrc")
 """Where in a home directory it stands which package index is used, and with what password."""
 
@@ -57,8 +57,8 @@ def make_environments() -> None:
     for folder in (ROOT / "envs", ROOT / "conda-meta"):
         shutil.rmtree(folder, ignore_errors=True)
     wanted = ["python", "numpy", "pandas", "sympy"]
-    step("Create from PyPI, with this machine's Python", [*KAA, "create", "-y", "-n", "demo", *ONLY_PYPI, *wanted])
-    step("Create another, cache warm", [*KAA, "create", "-y", "-q", "-n", "warm", *ONLY_PYPI, *wanted])
+    step("Create from PyPI, with this machine's Python", [*KAA, "create", "-y", "-n", "demo", *FROM_PYPI, *wanted])
+    step("Create another, cache warm", [*KAA, "create", "-y", "-q", "-n", "warm", *FROM_PYPI, *wanted])
 
 
 def use_environment() -> None:
@@ -77,7 +77,7 @@ def use_environment() -> None:
 
 
 def change_and_go_back() -> None:
-    step("Add a package", [*KAA, "install", "-y", "-n", "demo", *ONLY_PYPI, "tabulate"])
+    step("Add a package", [*KAA, "install", "-y", "-n", "demo", "tabulate"])
     step("Use its command", [*KAA, "run", "-n", "demo", "tabulate", "--help"])
     step("Undo that", [*KAA, "undo", "-y", "-n", "demo"])
     step("Every file against its hash", [*KAA, "verify", "-n", "demo"])

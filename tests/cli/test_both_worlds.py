@@ -42,6 +42,18 @@ def test_remove_with_what_only_it_needs(kaa: Kaa, demo: Path) -> None:
     assert state(demo) == before
 
 
+@pytest.mark.slow
+def test_with_nothing_but_an_index(kaa: Kaa, index: IndexServer) -> None:
+    """The channel that is there when nobody configures one need not be reached, neither now nor at later changes."""
+    kaa.ok("create", "-n", "only", "-y", "-c", "pypi", "python", "part")
+    kaa.ok("install", "-n", "only", "-y", "torch")
+    assert "already" in kaa.ok("update", "-n", "only", "-y", "--all").out
+    assert sorted(versions(kaa, "only")) == ["part", "python", "pytorch"]
+    (kaa.home / "environment.yml").write_text("channels: [pypi]\ndependencies: [python, part]\n")
+    kaa.ok("env", "create", "-n", "file", "-y", "-f", "environment.yml")
+    assert sorted(versions(kaa, "file")) == ["part", "python"]
+
+
 def test_clones(kaa: Kaa, demo: Path) -> None:
     kaa.ok("create", "-n", "twin", "--clone", "demo", "-y", "--offline")
     assert packages(kaa, "twin") == packages(kaa, "demo")

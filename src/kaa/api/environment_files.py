@@ -20,6 +20,7 @@ from kaa.envfiles.lock import is_lock_name
 from kaa.envfiles.spec import EnvironmentFileMissing, EnvironmentSpec, InvalidEnvironmentFile, is_yaml
 from kaa.envfiles.text_specs import ExplicitEntry, is_explicit_list, parse_text_specs
 from kaa.host.files import read_bounded
+from kaa.models.channel import names_index
 
 DEFAULT_FILES = ("environment.yml", "environment.yaml")
 
@@ -123,6 +124,10 @@ def channels_for(
     """
     if override:
         return tuple(given)
-    configured = () if spec.only_these_channels else session.config.channels
     from_file = [expand_text(channel, session.environ) for channel in spec.channels]
+    named = [*given, *from_file]
+    configured = () if spec.only_these_channels else session.config.channels
+    if named and "channels" not in session.config.values and all(map(names_index, named)):
+        # The channel that is there when nobody configures any is not for who names indexes of Python packages alone.
+        configured = ()
     return tuple(dict.fromkeys([*given, *from_file, *configured]))

@@ -21,11 +21,11 @@ from kaa.api.on_hand import PackagesOnHand
 from kaa.api.pip_sections import PipSection
 from kaa.api.session import Session
 from kaa.api.settling import settle
-from kaa.api.specs import channels_named, read_specs, resolve_kept_spec
+from kaa.api.specs import channels_named, lives_on_indexes, read_specs, resolve_kept_spec
 from kaa.config.values import cutoffs_of, solve_options
 from kaa.errors import KaaError
 from kaa.models.artifact import is_python_distribution
-from kaa.models.channel import Channel
+from kaa.models.channel import PYPI, Channel, names_index
 from kaa.models.match_spec import MatchSpec
 from kaa.models.prefix_record import PrefixRecord
 from kaa.models.record import RepoDataRecord
@@ -187,10 +187,10 @@ def plan_install(
 ) -> Transaction:
     """`specs` added to an environment, changing of the rest as little as it must."""
     prefix = absolute_location(prefix, session.cwd)
-    wanted = _with_section(read_specs(session, specs), options)
+    request = _present(session, prefix, options)
+    wanted = _with_section(read_specs(session, specs, request.installed), options)
     if not wanted:
         raise NothingRequested("install")
-    request = _present(session, prefix, options)
     # What a section for pip names becomes newer, as with pip.
     updated = options.section.specs if options.section is not None else ()
     if options.update_specs or options.update_deps:
@@ -210,7 +210,7 @@ def plan_update(
     if not names and not options.update_all:
         raise NothingRequested("update")
     request = _present(session, prefix, options)
-    wanted = read_specs(session, names)
+    wanted = read_specs(session, names, request.installed)
     _check_installed(prefix, request.installed, wanted)
     request = replace(request, update=wanted)
     again = [spec.name for spec in wanted if spec.name] if options.force_reinstall else ()
@@ -227,7 +227,7 @@ def is_satisfied(session: Session, prefix: Path, specs: Sequence[str | MatchSpec
         # What an extra brings, and what it brings in turn, is for the solver to find out.
         return record is not None and spec.matches(record) and not spec.extras
 
-    return all(map(has, read_specs(session, specs)))
+    return all(map(has, read_specs(session, specs, tuple(installed.values()))))
 
 
 def plan_remove(
@@ -241,7 +241,7 @@ def plan_remove(
         raise NothingRequested("remove")
     prefix = absolute_location(prefix, session.cwd)
     request = _present(session, prefix, options)
-    wanted = read_specs(session, names)
+    wanted = read_specs(session, names, request.installed)
     _check_installed(prefix, request.installed, wanted)
     gone = [record.name for record in request.installed if any(spec.matches(record) for spec in wanted)]
     request = replace(request, remove=wanted, prune=options.prune, no_deps=options.no_deps, pins=())
@@ -377,9 +377,27 @@ def _plan(
 
 
 def _channels_for(session: Session, request: SolveRequest, section: PipSection | None) -> tuple[Channel, ...]:
-    """The configured channels, and behind them those that specs name themselves, and those of a section for pip."""
+    """The configured channels, and behind them those that specs name themselves, and those of a section for pip.
+
+    What came from an index of Python packages may come from there again. Where all did, and no channel is configured,
+    there is no other.
+    """
     named = channels_named((*request.install, *request.update))
-    return session.channels([*session.config.channels, *named, *(section.channels if section is not None else ())])
+    configured: Sequence[str] = session.config.channels
+    if lives_on_indexes(session, request.installed):
+        configured = ()
+    indexes = _indexes_of(session, request.installed)
+    return session.channels([*configured, *named, *(section.channels if section is not None else ()), *indexes])
+
+
+def _indexes_of(session: Session, installed: Iterable[RepoDataRecord]) -> list[str]:
+    """The permitted indexes of Python packages that installed packages came from, as channels."""
+    found = dict.fromkeys(record.channel for record in installed if names_index(record.channel))
+    if not found:
+        return []
+    told = {channel.base_url for channel in session.channel_config.resolve(PYPI, str(session.cwd))}
+    texts = dict.fromkeys(PYPI if channel in told else channel for channel in found)
+    return [text for text in texts if session.permits(text)]
 
 
 def _with_section(specs: tuple[MatchSpec, ...], options: ChangeOptions) -> tuple[MatchSpec, ...]:

@@ -195,6 +195,14 @@ class Session:
             if self.credentials.find(root) is None:
                 self.credentials.add(root, credential)
 
+    def permits(self, text: str) -> bool:
+        """Whether the configuration permits the channels that a text names."""
+        try:
+            self.channels([text])
+        except ChannelNotPermitted:
+            return False
+        return True
+
     def _check_permitted(self, channel: Channel) -> None:
         resolver = self.channel_config
 

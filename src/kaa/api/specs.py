@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -19,29 +20,41 @@ from kaa.models.channel import (
     InvalidChannel,
     UrlCredential,
     is_path,
+    names_index,
     normalize_url,
     path_to_url,
     split_package_url,
 )
 from kaa.models.match_spec import ChannelText, MatchSpec
 from kaa.models.pattern import Pattern
+from kaa.models.record import RepoDataRecord
+from kaa.prefix.prefix import Prefix
 
 _OF_PYPI = ("pypi::", "pypi+")
 _EXTRAS = Pattern(r"\[[A-Za-z0-9._,\s-]+\]")
 
 
-def read_specs(session: Session, specs: Iterable[str | MatchSpec]) -> tuple[MatchSpec, ...]:
-    """What a user typed as specs; raises InvalidMatchSpec, InvalidChannel."""
+def read_specs(
+    session: Session, specs: Iterable[str | MatchSpec], installed: Sequence[RepoDataRecord] = ()
+) -> tuple[MatchSpec, ...]:
+    """What a user typed as specs, of an environment with these packages; raises InvalidMatchSpec, InvalidChannel."""
     given = tuple(specs)
-    only_pypi = any(isinstance(spec, str) for spec in given) and _takes_python_packages_only(session, given)
+    only_pypi = any(isinstance(spec, str) for spec in given) and (
+        lives_on_indexes(session, installed) or _takes_python_packages_only(session, given)
+    )
     return tuple(
         resolve_spec(session, _parse(session, spec, only_pypi) if isinstance(spec, str) else spec) for spec in given
     )
 
 
-def parse_specs(session: Session, texts: Sequence[str]) -> tuple[MatchSpec, ...]:
-    """What a user typed as specs whose channels are still as they were written; raises InvalidMatchSpec."""
-    only_pypi = bool(texts) and _takes_python_packages_only(session, texts)
+def parse_specs(session: Session, texts: Sequence[str], prefix: Path | None = None) -> tuple[MatchSpec, ...]:
+    """What a user typed as specs whose channels are still as they were written; raises InvalidMatchSpec.
+
+    `prefix` is the environment that they are for, if there is one.
+    """
+    only_pypi = bool(texts) and (
+        _takes_python_packages_only(session, texts) or (prefix is not None and _lives_on_indexes_alone(session, prefix))
+    )
     return tuple(_parse(session, text, only_pypi) for text in texts)
 
 
@@ -67,6 +80,22 @@ def _parse(session: Session, text: str, only_pypi: bool) -> MatchSpec:
         if spec is not None:
             return spec
     return MatchSpec.parse(text)
+
+
+def lives_on_indexes(session: Session, installed: Iterable[RepoDataRecord]) -> bool:
+    """Whether all packages of an environment came from indexes of Python packages, and no channel is configured.
+
+    This machine's interpreters come with such an index.
+    """
+    channels = {record.channel for record in installed}
+    return bool(channels) and "channels" not in session.config.values and all(map(names_index, channels))
+
+
+def _lives_on_indexes_alone(session: Session, prefix: Path) -> bool:
+    environment = Prefix(prefix)
+    if "channels" in session.config.values or not environment.is_environment():
+        return False
+    return lives_on_indexes(session, environment.records())
 
 
 def _takes_python_packages_only(session: Session, specs: Iterable[str | MatchSpec]) -> bool:

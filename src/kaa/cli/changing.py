@@ -61,10 +61,13 @@ class Request(msgspec.Struct, frozen=True):
         return not self.specs and not self.entries
 
 
-def read_request(session: Session, words: Sequence[str], files: Sequence[str]) -> Request:
-    """The request of positional words and --file; raises InvalidMatchSpec, InvalidEnvironmentFile, MixedRequest."""
+def read_request(session: Session, words: Sequence[str], files: Sequence[str], prefix: Path | None = None) -> Request:
+    """The request of positional words and --file; raises InvalidMatchSpec, InvalidEnvironmentFile, MixedRequest.
+
+    `prefix` is the environment that it is for, if there is one.
+    """
     named = [word for word in words if is_package_address(word)]
-    specs = list(parse_specs(session, [word for word in words if not is_package_address(word)]))
+    specs = list(parse_specs(session, [word for word in words if not is_package_address(word)], prefix))
     # The addresses on a command line have the form of lines in an explicit list.
     entries = list(parse_text_specs("\n".join(["@EXPLICIT", *named]), filename="the command line").entries)
     for file in files:

@@ -35,6 +35,7 @@ from kaa.config.options import NAMES, OPTIONS, Config, Option, Setting, Source
 from kaa.errors import KaaError
 from kaa.host.directories import home_directory, user_config_directory
 from kaa.host.files import read_regular_file
+from kaa.models.index_words import names_index
 from kaa.models.pattern import Pattern
 from kaa.models.redaction import redact
 
@@ -330,7 +331,9 @@ def merge(
         return entries[-1].value, settings
     value = _merge_lists(entries)
     only_command_line = all(layer.kind == COMMAND_LINE for layer in relevant)
-    if add_default and (not value or (option.default_stays == COMMAND_LINE and only_command_line)):
+    # Who names indexes of Python packages alone need not reach a server of conda packages that nobody configured.
+    stays = option.default_stays == COMMAND_LINE and not all(map(names_index, map(str, value)))
+    if add_default and (not value or (stays and only_command_line)):
         value = _unique([*value, *_items(option.default)]) if option.default_stays else value
         settings = (*settings, Setting(Source("default"), option.default)) if option.default_stays else settings
     return value, settings

@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         code: int | None = importlib.import_module("kaa.cli.from_files").install_from_files(arguments, session, prefix)
         if code is not None:
             return code
-    request = read_request(session, arguments.specs, arguments.files)
+    request = read_request(session, arguments.specs, arguments.files, prefix)
     options = change_options(arguments)
     check_changeable(session, prefix)
     if request.entries:
