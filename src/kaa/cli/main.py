@@ -26,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = run(words)
         # Whoever reads our output may be gone; that is to show here, not when Python ends.
         sys.stdout.flush()
+        if arguments is None:
+            # Nothing is worth looking for circles in all that is there: the process ends, and takes it along.
+            gc.disable()
+            gc.freeze()
     except BrokenPipeError:
         # The reader has enough: no reason to complain, nor for Python to do so when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,7 +10,6 @@ from pathlib import Path
 from kaa.api.session import Session
 from kaa.cli.configuring import configure
 from kaa.cli.progress import reporting
-from kaa.cli.prompt import consent_to_scripts
 from kaa.errors import KaaError
 
 TYPE_CHECKING = False
@@ -25,7 +24,7 @@ def run_with_session(run: Callable[[argparse.Namespace, Session], int], argument
     # From here on the command (and the report of an error) goes by what counts, wherever it was set.
     arguments.json = config.json
     with reporting(config) as reporter, Session(config, reporter, environ=environ, cwd=Path.cwd()) as session:
-        session.consent = lambda count: consent_to_scripts(config, count)
+        session.consent = lambda count: importlib.import_module("kaa.cli.prompt").consent_to_scripts(config, count)
         try:
             return run(arguments, session)
         except KaaError as error:

@@ -227,7 +227,9 @@ def probe_link_method(origin: Path, target_directory: Path) -> tuple[LinkMethod,
             return LinkMethod.COPY, why_no_link(error, source, target_directory)
         return LinkMethod.HARDLINK, ""
     finally:
-        remove_tree(target.parent)
+        # No more than this can be there, and `remove_tree` loads what few other commands need.
+        remove_file(target)
+        target.parent.rmdir()
         if temporary:
             source.unlink(missing_ok=True)
 

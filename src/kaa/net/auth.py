@@ -6,15 +6,18 @@ this room works with clean addresses; the client asks here what to add on the wi
 
 from __future__ import annotations
 
-import base64
-import netrc
+import importlib
 import os
-import threading
+from _thread import allocate_lock
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from kaa.models.channel import UrlCredential, split_credentials
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import netrc
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -29,7 +32,7 @@ class Credentials:
         self._by_prefix: dict[str, tuple[UrlCredential, str]] = {}
         self._netrc_file = netrc_file
         self._netrc: netrc.netrc | None = None
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def add(self, prefix: str, credential: UrlCredential, *, token_root: str = "") -> None:
         """Use `credential` for every address below the clean address `prefix`.
@@ -65,7 +68,7 @@ class Credentials:
         if credential.user is None:
             return url, {}
         login = f"{credential.user}:{credential.password or ''}".encode()
-        return url, {"Authorization": "Basic " + base64.b64encode(login).decode("ascii")}
+        return url, {"Authorization": "Basic " + str(importlib.import_module("base64").b64encode(login), "ascii")}
 
     def _find(self, url: str) -> tuple[UrlCredential, str] | None:
         if not self._by_prefix:
@@ -99,10 +102,12 @@ def find_netrc(environ: Mapping[str, str]) -> Path | None:
 
 def _read_netrc(path: Path) -> netrc.netrc:
     """The entries of a netrc file; one that cannot be read or parsed has none (its text is full of secrets)."""
+    module = importlib.import_module("netrc")
     try:
-        return netrc.netrc(str(path))
-    except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
-        return netrc.netrc(os.devnull)
+        found: netrc.netrc = module.netrc(str(path))
+    except (OSError, module.NetrcParseError, UnicodeDecodeError):
+        found = module.netrc(os.devnull)
+    return found
 
 
 def _comparable(url: str) -> str:

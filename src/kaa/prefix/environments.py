@@ -13,7 +13,6 @@ from pathlib import Path
 
 from kaa.errors import KaaError
 from kaa.host.files import is_writable, read_regular_file, remove_unfinished, write_atomic
-from kaa.host.locks import file_lock
 from kaa.prefix.interruption import SET_ASIDE, aside_of, is_set_aside
 
 RESERVED = ("base", "root")
@@ -216,6 +215,8 @@ def _is_there(path: Path) -> bool:
 
 
 def _rewrite(registry: Path, change: Callable[[tuple[Path, ...]], tuple[Path, ...]]) -> bool:
+    # Loaded for a change alone: most commands only look.
+    file_lock = importlib.import_module("kaa.host.locks").file_lock
     try:
         registry.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(registry.with_name(".environments.lock"), timeout=10):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 
@@ -9,12 +10,10 @@ from kaa.api.listing import EnvironmentContent, read_environment
 from kaa.api.session import Session
 from kaa.cli.arguments import add_output, add_target, flag, ignored
 from kaa.cli.configuring import ArgumentsMissing, existing_target
-from kaa.cli.explicit_lists import explicit_list, list_header
 from kaa.cli.listing import PYPI_BUILD, USUAL_FIELDS, Row, parse_fields, row_json, table_lines
 from kaa.cli.output import print_json
 from kaa.cli.plain_words import SUPPRESS
 from kaa.cli.records import channel_names
-from kaa.cli.revisions import revisions_json, revisions_text
 from kaa.errors import KaaError
 from kaa.prefix.python_packages import find_replaced
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     import argparse
 
 HELP = "Show the packages of an environment."
+
+LISTS = "kaa.cli.explicit_lists"
 
 
 class NoSuchPackages(KaaError):
@@ -97,21 +98,27 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     content = read_environment(session, prefix)
     names = channel_names(session)
     if arguments.revisions:
+        # Loaded where they are asked for, as lists are below: programs ask for what is there.
+        revisions = importlib.import_module("kaa.cli.revisions")
         if session.config.json:
-            print_json(revisions_json(prefix))
+            print_json(revisions.revisions_json(prefix))
         else:
-            print("\n".join(revisions_text(prefix)))
+            print("\n".join(revisions.revisions_text(prefix)))
         return 0
     rows = chosen(content, arguments.pattern, full_name=arguments.full_name)
     if arguments.reverse:
         rows.reverse()
     records = [row.record for row in rows if row.record is not None]
     if arguments.explicit:
-        print(explicit_list(session.subdir, records, md5=arguments.md5, sha256=arguments.sha256))
+        print(
+            importlib.import_module(LISTS).explicit_list(
+                session.subdir, records, md5=arguments.md5, sha256=arguments.sha256
+            )
+        )
     elif session.config.json:
         print_json([row_json(row, names, size=arguments.size) for row in rows])
     elif arguments.export:
-        print(list_header(session.subdir), end="")
+        print(importlib.import_module(LISTS).list_header(session.subdir), end="")
         for row in rows:
             build = row.record.build if row.record is not None else PYPI_BUILD
             print(f"{row.name}={row.version}={build}")
