@@ -331,6 +331,20 @@ def test_after_metadata_that_was_not_the_wheels_own_the_wheels_counts(scene: Sce
     assert scene.installed("env") == {"python 3.11.9", "tool 1.0", "lib 1.0", "good 1.0"}
 
 
+def test_a_wheel_that_another_index_gave_is_compared_too(scene: Scene) -> None:
+    with serve_index(good()) as honest:
+        words = [word.replace(scene.server.url, honest.url) for word in scene.words]
+        scene.kaa.ok("create", "-n", "other", *words, "tool")
+    scene.announce()
+    before = tree_of(scene.kaa.environment("env"))
+    failed = scene.kaa("install", "-n", "env", *scene.words, "tool")
+    assert failed.code == 1
+    assert f"the metadata that the index {scene.server.url} gives of {TOOL} is not that in the wheel" in failed.err
+    assert tree_of(scene.kaa.environment("env")) == before
+    scene.kaa.ok("install", "-n", "env", *scene.words, "tool")
+    assert scene.installed("env") == {"python 3.11.9", "tool 1.0", "lib 1.0", "good 1.0"}
+
+
 def test_metadata_may_be_spelled_otherwise(scene: Scene) -> None:
     scene.tell(metadata=b"Metadata-Version: 2.3\nName: Tool\nVersion: 1.0.0\nRequires-Dist: Lib ( >= 0 )\n\n")
     scene.index.files["tool"][0] = ServedFile(
@@ -351,8 +365,10 @@ def test_metadata_may_be_spelled_otherwise(scene: Scene) -> None:
 )
 def test_what_is_there_for_those_who_ask(scene: Scene, versions: list[Wheel], wanted: str, found: str) -> None:
     scene.serve(*versions)
-    scene.kaa.ok("install", "-n", "env", *scene.words, wanted)
+    made = scene.kaa.ok("install", "-n", "env", *scene.words, wanted)
     assert found in scene.installed("env")
+    told = re.findall(r"tool 2\.0 was withdrawn by its makers \(yanked: bad\)", made.err)
+    assert len(told) == ("==" in wanted)
 
 
 @pytest.mark.parametrize("suffix", [PAGE, TOOL, f"{TOOL}.metadata"])

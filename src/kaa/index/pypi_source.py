@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from kaa.events import Note, Reporter, silent
+from kaa.events import Note, Reporter, Warned, silent
 from kaa.index.fetch import IndexSettings
 from kaa.index.kept_offers import GroupColumns, KeptOffer, KeptOffers, OfferKey, pack_offer
 from kaa.models.channel import PYPI, Channel
@@ -197,6 +197,7 @@ class PypiGroup:
             file = self.file(position)
             metadata = source.metadata_of(index, file) if file.is_wheel else source.metadata_of_sdist(record)
             needs = source.needs_of(self._project.project, record, metadata)
+            source.tell_withdrawn(record, file)
         except UnusableCandidate as error:
             self._refused[position] = error
             raise
@@ -404,6 +405,14 @@ class PypiSource:
     def is_of(self, file: ProjectFile, version: str) -> bool:
         """Whether a wheel is of a version, as its file name tells."""
         return file.is_wheel and self._records.normal_version(file.file_name.split("-", 2)[1]) == version
+
+    def tell_withdrawn(self, record: RepoDataRecord, file: ProjectFile) -> None:
+        """Warn of a version that was withdrawn (PEP 592), and that somebody asks for by its number, once."""
+        what = f"{record.name} {record.version}"
+        if file.yanked is not None and what not in self._told:
+            self._told.add(what)
+            reason = f": {file.yanked[:_LONGEST_REASON]}" if file.yanked else ""
+            self._report(Warned(f"{what} was withdrawn by its makers (yanked{reason})"))
 
     def forget_absences(self) -> None:
         """Ask again the next time about what was not there: who found nothing may see to it that it is."""

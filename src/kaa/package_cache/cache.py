@@ -146,11 +146,15 @@ class PackageCache:
 
     def iter_found(self, record: RepoDataRecord) -> Iterator[ExtractedPackage]:
         """Every place in the directories where the package of `record` lies unpacked."""
+        return (package for package, _ in self.iter_unpacked(record))
+
+    def iter_unpacked(self, record: RepoDataRecord) -> Iterator[tuple[ExtractedPackage, RepoDataRecord]]:
+        """The same, each with the record with which it was unpacked."""
         for directory in self.sources:
             for name in names_of(record):
                 found = read_record(directory / name)
                 if found is not None and is_same_package(found, record):
-                    yield self.package_at(directory / name, record)
+                    yield self.package_at(directory / name, record), found
 
     def find_archive(self, record: RepoDataRecord) -> Path | None:
         """An archive with exactly the bytes of `record`, when its hash is known."""

@@ -18,7 +18,7 @@ from kaa.models.artifact import parse_file_name
 from kaa.models.channel import split_package_url, url_to_path
 from kaa.models.record import RepoDataRecord
 from kaa.net.client import HttpClient
-from kaa.package_cache.cache import LOCKS, PackageCache, with_identity
+from kaa.package_cache.cache import LOCKS, WHEEL, PackageCache, with_identity
 from kaa.package_cache.extracted_package import ExtractedPackage, read_record
 from kaa.package_cache.protection import is_unprotected, protect
 from kaa.package_cache.validate import Check, Damage, find_damage
@@ -109,16 +109,27 @@ def _with_own_record(package: ExtractedPackage) -> ExtractedPackage:
 def _find_sound(
     record: RepoDataRecord, cache: PackageCache, check: Check, reporter: Reporter
 ) -> ExtractedPackage | None:
-    for package in cache.iter_found(record):
+    for package, unpacked in cache.iter_unpacked(record):
         damage = find_damage(package, check)
         if damage is not None:
             reporter(Warned(f"{package.directory} is damaged ({damage}); it is unpacked again"))
         elif cache.verified and (forgery := _find_forgery(package, cache)) is not None:
             reporter(Warned(f"{package.directory} is refused ({forgery}); {record.dist} is taken from elsewhere"))
         else:
+            if unpacked.channel != record.channel and record.fn.endswith(WHEEL):
+                _check_announced(package, cache)
             _protect(package)
             return package
     return None
+
+
+def _check_announced(package: ExtractedPackage, cache: PackageCache) -> None:
+    """Of a wheel that another index gave, too, this index must have said what it says of itself."""
+    from kaa.pypi.announced_metadata import check_announced  # noqa: PLC0415
+
+    metadata = next((package.directory / "site-packages").glob("*.dist-info/METADATA"), None)
+    if metadata is not None:
+        check_announced(cache.index_directory(), package.record, metadata.read_bytes())
 
 
 def _find_forgery(package: ExtractedPackage, cache: PackageCache) -> Damage | None:

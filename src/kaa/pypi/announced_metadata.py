@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from kaa.archive.tar import Damaged
 from kaa.errors import KaaError
 from kaa.models.channel import PYPI_SCHEME
 from kaa.models.record import RepoDataRecord
@@ -73,7 +72,7 @@ def check_announced(directory: Path, offered: RepoDataRecord, content: bytes) ->
     try:
         own = parse_metadata(content)
     except UnreadableMetadata as error:
-        raise Damaged(f"its METADATA cannot be used: {error}") from error
+        raise MetadataDiffers(index, offered.fn, offered.name, (str(error),), hashed=False) from error
     if differing := announced.differences(own):
         # The bytes of the wheel have the hash: this is right, whoever asks.
         kept.write(key, own)
