@@ -134,6 +134,11 @@ def test_what_a_look_at_environments_loads(root: Path, command: str) -> None:
     found = loaded(root, command.split())
     # msgspec itself loads textwrap.
     assert found & NEVER - {"textwrap"} == set()
+    assert (
+        found & {"base64", "netrc", "gettext", "kaa.host.locks", "kaa.host.process", "kaa.models.match_spec"} == set()
+    )
+    if "typing_extensions" not in found:
+        assert found & {"threading", "signal"} == set()
     assert {name for name in found if name.startswith(ROOMS)} == set()
     if not command.startswith("info"):
         assert {name for name in found if name.startswith(("kaa.package_cache", "kaa.host.hashing"))} == set()

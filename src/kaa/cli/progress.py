@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
+from _thread import allocate_lock
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
@@ -86,7 +86,7 @@ class Lines:
         self._stages = stages
         self._notes = notes
         self._received = 0
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def __call__(self, event: Event) -> None:
         message = message_of(event, notes=self._notes)
@@ -117,7 +117,7 @@ class Bars:
         self._notes = notes
         self._progress: Progress | None = None
         self._tasks: dict[tuple[str, str], TaskID] = {}
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def __enter__(self) -> Bars:
         return self

@@ -6,6 +6,7 @@ has done so cannot fork safely any more.
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import re
@@ -14,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kaa.host.platform import current_subdir
-from kaa.host.process import CannotRun, run
 from kaa.models.virtual_package import VirtualPackage
 
 _DRIVER_SECONDS = 10.0
@@ -138,11 +138,10 @@ def macos_version() -> str | None:
     """Major and minor of macOS; old Pythons are told 10.16 by every newer system, which then is asked itself."""
     version = platform.mac_ver()[0]
     if version.startswith("10.16"):
-        try:
-            done = run(["/usr/bin/sw_vers", "-productVersion"], environ={"SYSTEM_VERSION_COMPAT": "0"}, timeout=10)
-        except CannotRun:
+        told = answer_of(["/usr/bin/sw_vers", "-productVersion"], environ={"SYSTEM_VERSION_COMPAT": "0"})
+        if told is None:
             return None
-        version = done.stdout.decode("ascii", "replace").strip()
+        version = told.strip()
     match = re.match(r"\d+\.\d+", version)
     return match[0] if match else None
 
@@ -200,11 +199,18 @@ def _processor_flags() -> Sequence[str]:
 
 
 def _apple_brand() -> str:
+    return (answer_of(["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]) or "").strip()
+
+
+def answer_of(words: Sequence[str], environ: Mapping[str, str] | None = None, timeout: float = 10.0) -> str | None:
+    """What a program prints; None when it cannot be run, or takes too long."""
+    # Loaded where a program is asked at all, which is seldom.
+    process = importlib.import_module("kaa.host.process")
     try:
-        done = run(["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], timeout=10)
-    except CannotRun:
-        return ""
-    return done.stdout.decode("ascii", "replace").strip()
+        answer: str = process.run(words, environ=environ, timeout=timeout).stdout.decode("utf-8", "replace")
+    except process.CannotRun:
+        return None
+    return answer
 
 
 def _read(path: str) -> str:
@@ -224,11 +230,8 @@ def detect_cuda() -> list[VirtualPackage]:
 
 def ask_driver(libraries: Sequence[str], environ: Mapping[str, str] | None = None) -> list[VirtualPackage]:
     """What the first loadable of these driver libraries says of itself and its devices, asked in a child process."""
-    try:
-        done = run([sys.executable, "-I", "-c", _ASK_DRIVER, *libraries], environ=environ, timeout=_DRIVER_SECONDS)
-    except CannotRun:
-        return []
-    return list(cuda_packages(done.stdout.decode("utf-8", "replace").splitlines()))
+    told = answer_of([sys.executable, "-I", "-c", _ASK_DRIVER, *libraries], environ, timeout=_DRIVER_SECONDS)
+    return [] if told is None else list(cuda_packages(told.splitlines()))
 
 
 def cuda_packages(answer: Sequence[str]) -> Iterator[VirtualPackage]:

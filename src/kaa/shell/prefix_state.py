@@ -14,12 +14,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 from kaa.host.files import read_regular_file
+from kaa.models.pattern import Pattern
 from kaa.prefix.script_decisions import EVERYTHING_RUNS, ScriptGate
 from kaa.shell.activation import PrefixState
 
 UNSET = "***unset***"
 
-RESERVED = re.compile(
+RESERVED = Pattern(
     r"""
     PATH | CONDA_(PREFIX|SHLVL|DEFAULT_ENV|PROMPT_MODIFIER|EXE|PYTHON_EXE) | CONDA_(PREFIX|STACKED)_\d+
     | _CONDA_(EXE|ROOT) | _CE_(M|CONDA) | KAA_(EXE|ROOT_PREFIX) | __(CONDA|KAA)_SHLVL_.*
@@ -29,7 +30,7 @@ RESERVED = re.compile(
 )
 """Names that activation or the shells keep for themselves."""
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = Pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_prefix_state(
