@@ -73,7 +73,7 @@ GROUPS = {
     "science": Group(
         (
             "numpy",
-            "pandas[excel]>=2.2.2",
+            "pandas[performance]",
             "scipy",
             "matplotlib",
             "scikit-learn",
@@ -84,7 +84,7 @@ GROUPS = {
             "numba",
         ),
         (
-            *("numpy", "pandas", "openpyxl", "scipy.linalg", "matplotlib.pyplot", "sklearn.ensemble", "sympy"),
+            *("numpy", "pandas", "numexpr", "scipy.linalg", "matplotlib.pyplot", "sklearn.ensemble", "sympy"),
             *("statsmodels.api", "xarray", "netCDF4", "seaborn", "numba", "llvmlite.binding"),
         ),
         (("f2py", "-v"), ("fonttools", "--help")),
