@@ -124,7 +124,7 @@ def test_each_platform_has_its_own_virtual_packages(kaa: Kaa, origin: Server) ->
 @pytest.mark.parametrize(
     ("text", "name", "words"),
     [
-        ("dependencies: [tool, {pip: [rich]}]\n", "environment.yml", "comes from pip: rich"),
+        ("dependencies: [tool, {pip: [-e ./rich]}]\n", "environment.yml", "comes from pip: -e ./rich"),
         ("@EXPLICIT\nhttps://h/linux-64/a-1-0.conda\n", "list.txt", "as exact as a lock"),
         ("dependencies: [nothing-like-it]\n", "environment.yml", "nothing-like-it"),
     ],

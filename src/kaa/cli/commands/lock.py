@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from kaa.api.environment_files import channels_for, find_file, put_together, read_environment_file
+from kaa.api.environment_files import FileContent, channels_for, find_file, put_together, read_environment_file
 from kaa.api.lock_formats import LOCK_FORMATS, as_written, lock_format_of, lock_text
 from kaa.api.locking import Asked, lock_environment
+from kaa.api.pip_sections import PipSection, put_together_sections
 from kaa.api.session import Session
 from kaa.cli.arguments import add_channels, add_network, add_output, add_prompts, add_solving
-from kaa.cli.changing import change_options
-from kaa.cli.env_files import tell_unknown_keys
+from kaa.cli.changing import Request, change_options
+from kaa.cli.env_files import section_of, tell_unknown_keys
 from kaa.cli.lock_differences import Differences, as_on_that_machine, differences_of, read_present
 from kaa.cli.output import print_json
 from kaa.cli.prompt import DryRunEnds
@@ -67,14 +69,20 @@ def lock_files(arguments: argparse.Namespace, session: Session, files: list[str]
                     hints=(f"make the environment from it: kaa create --file {content.filename}",),
                 )
         spec = put_together([content.spec for content in contents])
-        return Asked(spec, channels_for(session, spec, arguments.channels or (), override=arguments.override_channels))
+        channels = channels_for(session, spec, arguments.channels or (), override=arguments.override_channels)
+        if arguments.without_pip or not spec.pip:
+            return Asked(spec, channels)
+        return Asked(spec, channels, partial(sections_of, contents=contents, request=Request(spec.specs)))
 
     spec = asked(session.subdir).spec
     tell_unknown_keys(session, ", ".join(files), spec)
     platforms = list(dict.fromkeys(arguments.platforms or spec.platforms or [session.subdir]))
-    return lock_environment(
-        session, asked, platforms, options=change_options(arguments), without_pip=arguments.without_pip
-    )
+    return lock_environment(session, asked, platforms, options=change_options(arguments))
+
+
+def sections_of(session: Session, contents: Sequence[FileContent], request: Request) -> PipSection:
+    """What the sections for pip of the files ask for; paths in each are relative to its file."""
+    return put_together_sections([section_of(session, content, request) for content in contents])
 
 
 def put_down(
