@@ -260,8 +260,8 @@ class Config:
     pip_section = Option(
         Choice("solve", "pip"),
         "solve",
-        "solve: what the pip sections of environment files name is solved for and installed with the other packages, "
-        "from the channel pypi, but for what only pip can install; pip: the environment's own pip installs all of it "
+        "How the pip sections of environment files are installed. solve: solved for and installed with the other "
+        "packages, from the channel pypi, but for what only pip can install; pip: all of it by the environment's own pip, "
         "afterwards.",
         group="Channels",
     )
