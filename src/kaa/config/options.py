@@ -261,8 +261,8 @@ class Config:
         Choice("solve", "pip"),
         "solve",
         "How the pip sections of environment files are installed. solve: solved for and installed with the other "
-        "packages, from the channel pypi, but for what only pip can install; pip: all of it by the environment's own pip, "
-        "afterwards.",
+        "packages, from the channel pypi, but for what only pip can install; pip: all of it by the own pip of an "
+        "environment, afterwards.",
         group="Channels",
     )
     migrated_channel_aliases = Option(
