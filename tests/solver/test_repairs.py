@@ -158,6 +158,17 @@ def test_several_contradictions_are_repaired_together() -> None:
     assert error.repairs[0].sentence == "ask for a=2 and c=2 instead of a==1 and c==1 (gives a 2, b 1, c 2 and d 1)"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "offered"), [(["b", "a"], []), (["b", "a", "c"], ["leave out b and leave out a (gives c 1.0)"])]
+)
+def test_to_leave_out_everything_is_no_way_out(wanted: list[str], offered: list[str]) -> None:
+    """b is nowhere, and a needs it."""
+    where = source("a 1.0: b\nc 1.0")
+    error = failure_of(SolveRequest(install=specs(*wanted)), where)
+    assert isinstance(error, PackagesNotFound)
+    assert [repair.sentence for repair in error.repairs] == offered
+
+
 def test_a_package_to_update_can_be_let_go_with_others() -> None:
     where = source("a 1: x 1\na 2: x 2\nx 1\nx 2\nb 1: x 1\nb 2: x 2")
     request = SolveRequest(

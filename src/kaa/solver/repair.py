@@ -113,13 +113,19 @@ class Repairs:
 
     def _add(self, relaxations: tuple[Relaxation, ...], outcome: Outcome) -> None:
         known = any(set(repair.relaxations) == set(relaxations) for _, repair in self.found)
-        if outcome.records is None or known:
+        if outcome.records is None or known or not self._asks_for_something(relaxations):
             return
         repair = repair_of(self.request, relaxations, outcome.records, self.facts)
         worst = max(RANK[one.kind] for one in relaxations)
         older = sum(one in self._older for one in relaxations)
         rank = (len(relaxations), worst, older, len(repair.changes), len(self.found))
         self.found.append((rank, repair))
+
+    def _asks_for_something(self, relaxations: Sequence[Relaxation]) -> bool:
+        """Whether anything is left of what was asked for; to leave out all of it is no way out."""
+        relaxed = relax(self.request, relaxations)
+        asked_before = self.request.install or self.request.update
+        return bool(relaxed.install or relaxed.update or relaxed.update_all or not asked_before)
 
     # What can be relaxed
 
