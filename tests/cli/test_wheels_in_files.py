@@ -148,6 +148,8 @@ def test_a_lock_serves_where_only_a_folder_of_wheels_is(
 ) -> None:
     """kaa.lock knows wheels by their hashes: a folder has them, too, and so has another index."""
     kaa.ok("export", "-n", "demo", "--file", "kaa.lock")
+    [environment] = json.loads((kaa.home / "kaa.lock").read_text())["environments"].values()
+    assert environment["channels"][-1] == "pypi"
     before = packages(kaa, "demo")
     projects().write_flat(tmp_path / "wheels")
     shutil.rmtree(kaa.packages)

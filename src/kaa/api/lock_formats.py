@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from kaa.api.environment_files import read_text
 from kaa.api.session import Session
 from kaa.envfiles.conda_lock import conda_lock_text, parse_conda_lock
@@ -14,6 +16,7 @@ from kaa.envfiles.lock import LOCK_NAMES, InvalidLock, Lock
 from kaa.envfiles.pixi_lock import parse_pixi_lock, pixi_lock_text
 from kaa.envfiles.spec import EnvironmentFileMissing
 from kaa.models.artifact import is_python_distribution
+from kaa.models.channel import PYPI, names_index
 from kaa.pypi.interpreters.addresses import is_interpreter
 
 KAA, CONDA, PIXI, PIXI_7 = "kaa-lock", "conda-lock", "pixi-lock", "pixi-lock-v7"
@@ -38,12 +41,12 @@ def lock_text(lock: Lock, form: str, *, sources: Iterable[str] = ()) -> str:
 
 
 def as_written(session: Session, lock: Lock, form: str) -> Lock:
-    """The lock as a format can say it: in those of others, wheels are distributions of PyPI.
+    """The lock as a format can say it: in those of others, wheels are distributions of PyPI; ours names no machine's.
 
     Raises InterpreterNotForOthers.
     """
     if form == KAA:
-        return lock
+        return _with_pypi_by_name(session, lock)
     found = [record for one in lock.environments for records in one.conda.values() for record in records]
     if not any(is_python_distribution(record.fn) or is_interpreter(record) for record in found):
         return lock
@@ -51,6 +54,18 @@ def as_written(session: Session, lock: Lock, form: str) -> Lock:
     written = importlib.import_module("kaa.api.locked_wheels").with_distributions
     changed: Lock = written(session, lock, form, requirements=form != CONDA)
     return changed
+
+
+def _with_pypi_by_name(session: Session, lock: Lock) -> Lock:
+    """The lock with `pypi` in place of the indexes that it stands for here: it may stand for others elsewhere."""
+    if not any(names_index(channel) for one in lock.environments for channel in one.channels):
+        return lock
+    told = {channel.base_url for channel in session.channel_config.resolve(PYPI, str(session.cwd))}
+    environments = [
+        replace(one, channels=tuple(dict.fromkeys(PYPI if channel in told else channel for channel in one.channels)))
+        for one in lock.environments
+    ]
+    return replace(lock, environments=tuple(environments))
 
 
 def parse_lock(text: str, filename: str) -> Lock:
