@@ -68,7 +68,7 @@ def test_killed_in_the_middle_of_any_line(tmp_path: Path, stride: int) -> None:
     before = tree(world.prefix)
     transaction = world.plan(OTHER)
     whole = journal_of(world, transaction)
-    ends = {position for position, byte in enumerate(whole) if byte == ord("\n")}
+    ends = [position for position, byte in enumerate(whole) if byte == ord("\n")][:: 1 + stride // 100]
     cuts = sorted({*range(0, len(whole), stride), *ends, *(end + 1 for end in ends)})
     taken_back = 0
     for cut in cuts:

@@ -231,6 +231,7 @@ def test_bytecode_comes_along_and_stays_valid(world: World) -> None:
     assert world.ask("os.__file__").startswith(str(world.prefix))
 
 
+@pytest.mark.slow
 def test_pip_installs_into_the_prefix_and_takes_away_again(world: World, tmp_path: Path) -> None:
     packages = package_pip(world.original, world.channel, subdir=world.index["subdir"], level=LEVEL)
     pip = next((path for package in packages for path in package.paths if path.name.startswith("pip-")), None)
@@ -263,6 +264,7 @@ def test_pip_installs_into_the_prefix_and_takes_away_again(world: World, tmp_pat
     assert not (prefix / "bin/tool").exists()
 
 
+@pytest.mark.slow
 def test_virtual_environments_can_be_made(world: World, tmp_path: Path) -> None:
     code = "import ensurepip"
     if subprocess.run([world.original.executable, "-I", "-c", code], capture_output=True).returncode:
@@ -297,6 +299,7 @@ def test_extension_modules_can_be_built_with_it(world: World, tmp_path: Path) ->
     assert world.run("-c", "import small; print(small.__name__)", PYTHONPATH=str(tmp_path)) == "small\n"
 
 
+@pytest.mark.slow
 def test_a_package_of_the_package_is_the_same(world: World, tmp_path: Path) -> None:
     again = package_python(world.python, tmp_path, environ={"SOURCE_DATE_EPOCH": "1700000000"}, level=LEVEL)
     assert again.path.name == world.packaged.path.name

@@ -171,6 +171,7 @@ def test_threads_that_want_the_same_one_package_it_once(tmp_path: Path) -> None:
     assert len([event for event in told if isinstance(event, Note) and "is made of" in event.text]) == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_package_is_made_again(tmp_path: Path) -> None:
     record = record_at(Path(OWN.executable))
     cache = PackageCache([tmp_path / "pkgs"])
@@ -181,6 +182,7 @@ def test_a_damaged_package_is_made_again(tmp_path: Path) -> None:
     assert find_damage(again, "hashes") is None
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_verified_makes_it_anew(tmp_path: Path) -> None:
     record = record_at(Path(OWN.executable))
     [package] = ensure([record], PackageCache([tmp_path / "pkgs"]), HttpClient())
@@ -201,6 +203,7 @@ def test_an_address_alone_is_enough(tmp_path: Path) -> None:
 # -- when it is not what it was ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(OWN.prefix == "/usr", reason="the interpreter cannot be copied")
 def test_another_one_with_the_same_content_stands_in(tmp_path: Path) -> None:
     one, other = (copied_interpreter(tmp_path / name) for name in ("one", "other"))
@@ -234,6 +237,7 @@ def test_an_interpreter_that_is_no_more_what_it_was(tmp_path: Path, change: str,
     assert [path.name for path in (tmp_path / "pkgs").iterdir() if path.name.startswith((".python", "python"))] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(OWN.prefix == "/usr", reason="the interpreter cannot be copied")
 def test_what_cannot_be_repaired_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
