@@ -18,10 +18,10 @@ demo: $(STAMP)
 	$(BIN)/python tools/demo.py
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not peers"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not peers"
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "slow or peers"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "slow or peers"
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -156,7 +156,20 @@ BROKEN = [
     ("a: !!python/name:os.system\nb: @\n", 2, "is no valid YAML"),
     ("a: \x07\n", None, "is no valid YAML"),
     ("a: 2026-13-01\n", None, "month must be in 1..12"),
+    ("channels:\n ? - a: &b c\n", 2, "a list or a mapping stands in the place of a key"),
+    ("a: &x {b: c}\n*x : d\n", 2, "a list or a mapping stands in the place of a key"),
 ]
+
+
+def test_keys_of_a_mapping_that_is_merged_in() -> None:
+    """They are read, on no line of their own, and are not changed in the wrong place."""
+    text = "<<: &more {quiet: true}\nchannels: [a]\n"
+    assert {key: entry.value for key, entry in parse_condarc(text).items()} == {"channels": ["a"], "quiet": True}
+    file = CondarcFile(text, "x")
+    file.set("channels", ["b"])
+    assert "quiet: true" in file.text
+    with pytest.raises(InvalidConfigFile, match="change it there by hand"):
+        file.set("quiet", False)
 
 
 @pytest.mark.parametrize(("text", "line", "reason"), BROKEN)

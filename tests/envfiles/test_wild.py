@@ -55,6 +55,8 @@ REFUSED: list[tuple[str, bytes, int | None, str]] = [
     ("a bare word", b"python\n", None, "`key: value`"),
     ("no dependencies", b"name: x\n", None, "no `dependencies:`"),
     ("tabs", b"dependencies:\n\t- a\n", 2, "cannot start any token"),
+    ("a list for a key", b"? [a, {b: c}]\n: 1\n", 1, "in the place of a key"),
+    ("what is merged in", b"name: x\n<<: {channels: 3}\ndependencies: [a]\n", 1, "channels"),
     ("indentation that changes", b"dependencies:\n  - a\n - b\n", 3, "no valid YAML"),
     ("a missing space", b"dependencies:\n  -a\n  -b\n", 1, "not a list"),
     ("a number", b"dependencies:\n  - a\n  - 3.10\n", 3, "not a spec"),

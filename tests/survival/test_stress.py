@@ -9,7 +9,7 @@ from tests.survival.reports import SEED, report_of
 
 @pytest.mark.slow
 def test_two_dozen_processes_of_three_users() -> None:
-    report = report_of("stress", "--processes=24", "--seconds=120")
+    report = report_of("stress", "--processes=24", "--seconds=60")
     problems = report.pop("problems")
     print(report)
     if report["skipped"]:

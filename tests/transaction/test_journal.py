@@ -61,7 +61,7 @@ def journal_of(world: World, transaction: Transaction) -> bytes:
     return written
 
 
-@pytest.mark.parametrize("stride", [211, pytest.param(13, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [211, pytest.param(29, marks=pytest.mark.slow)])
 def test_killed_in_the_middle_of_any_line(tmp_path: Path, stride: int) -> None:
     world = World(tmp_path)
     world.install(LONG)

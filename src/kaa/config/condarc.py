@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kaa.config.plain_yaml import parse_plain
-from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, bounded_yaml
+from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, bounded_yaml, find_line
 from kaa.errors import KaaError
 from kaa.host.files import read_bounded
 
@@ -87,7 +87,7 @@ def _parse_whole(text: str, path: str) -> dict[str, Entry]:
     document = _load(text, path)
     entries: dict[str, Entry] = {}
     for key, value in document.items():
-        line = document.lc.key(key)[0] + 1
+        line = (find_line(document, key) or document.lc.line) + 1
         flags: dict[int | str, str] = {}
         # ruamel keeps the comment behind a scalar's line with the key, and one behind a bare key (its value begins on
         # the next line) with the value.
@@ -263,8 +263,10 @@ class CondarcFile:
     def _block(self, key: str) -> tuple[int, int]:
         """The lines of a key and its value, without the comments and blank lines that follow."""
         lines = self._lines()
-        start: int = self._document.lc.key(key)[0]
-        later = [line for other in self._document if (line := self._document.lc.key(other)[0]) > start]
+        start = find_line(self._document, key)
+        if start is None:
+            raise InvalidConfigFile(self.path, f"{key} comes from another mapping (`<<`); change it there by hand")
+        later = [line for other in self._document if (line := find_line(self._document, other) or 0) > start]
         end = min(later, default=len(lines))
         while end > start + 1 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
             end -= 1
@@ -276,7 +278,7 @@ class CondarcFile:
         if node.fa.flow_style():
             return None
         in_list = isinstance(node, list)
-        line: int = (node.lc.item(at) if in_list else node.lc.key(at))[0]
+        line: int | None = node.lc.item(at)[0] if in_list else find_line(node, at)
         return line
 
     def _with_line(self, line: int | None, replacement: list[str]) -> list[str] | None:

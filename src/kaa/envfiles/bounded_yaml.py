@@ -48,10 +48,16 @@ def bounded_yaml() -> YAML:
     return yaml
 
 
+def find_line(node: Any, key: object) -> int | None:
+    """The line (from 0) on which a key of a mapping stands; None for one that another mapping was merged in for."""
+    return node.lc.key(key)[0] if key in (node.lc.data or ()) else None
+
+
 @functools.cache
 def _composer() -> Any:
     from ruamel.yaml.composer import Composer, ComposerError  # noqa: PLC0415
-    from ruamel.yaml.events import AliasEvent  # noqa: PLC0415
+    from ruamel.yaml.events import AliasEvent, ScalarEvent  # noqa: PLC0415
+    from ruamel.yaml.nodes import ScalarNode  # noqa: PLC0415
 
     class BoundedComposer(Composer):
         """Counts the values of a document, those behind aliases as often as they are named."""
@@ -67,6 +73,8 @@ def _composer() -> Any:
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             event = self.parser.peek_event()
+            if parent is not None and index is None and not self._is_text(event):
+                self._refuse("a list or a mapping stands in the place of a key", event)
             if isinstance(event, AliasEvent):
                 if event.anchor in self.anchors and event.anchor not in self.sizes:
                     self._refuse(f"the alias {event.anchor} stands for something that holds itself", event)
@@ -82,6 +90,12 @@ def _composer() -> Any:
             if event.anchor is not None:
                 self.sizes[event.anchor] = self.values - before
             return node
+
+        def _is_text(self, event: Any) -> bool:
+            """Whether a key is text; lists and mappings can be keys for YAML, and mean nothing in any file we read."""
+            if isinstance(event, AliasEvent):
+                return isinstance(self.anchors.get(event.anchor), ScalarNode | type(None))
+            return isinstance(event, ScalarEvent)
 
         def _count(self, more: int, event: Any) -> None:
             self.values += more

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, TooLarge, bounded_yaml
+from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, TooLarge, bounded_yaml, find_line
 from kaa.envfiles.selectors import select_lines
 from kaa.envfiles.spec import EnvironmentSpec, InvalidEnvironmentFile
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
@@ -176,8 +176,8 @@ class _Reader:
 
 
 def _key_line(node: Any, key: object) -> int:
-    line: int = node.lc.key(key)[0]
-    return line + 1
+    line = find_line(node, key)
+    return int(node.lc.line if line is None else line) + 1
 
 
 def environment_text(spec: EnvironmentSpec) -> str:
