@@ -157,6 +157,7 @@ BROKEN = [
     ("a: \x07\n", None, "is no valid YAML"),
     ("a: 2026-13-01\n", None, "month must be in 1..12"),
     ("channels:\n ? - a: &b c\n", 2, "a list or a mapping stands in the place of a key"),
+    ("a:  #!top\n 4048-\n  -rge#!top\n 2023-'e\n\n", None, "is no valid YAML: it is put down in a way"),
     ("a: &x {b: c}\n*x : d\n", 2, "a list or a mapping stands in the place of a key"),
 ]
 

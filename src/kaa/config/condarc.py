@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kaa.config.plain_yaml import parse_plain
-from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, bounded_yaml, find_line
+from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, bounded_yaml, find_line, load_bounded
 from kaa.errors import KaaError
 from kaa.host.files import read_bounded
 
@@ -113,7 +113,7 @@ def _load(text: str, path: str) -> CommentedMap:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
 
     try:
-        document = _yaml().load(text)
+        document = load_bounded(_yaml(), text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(str(error.problem or error.context or "is no YAML").split())

@@ -48,6 +48,15 @@ def bounded_yaml() -> YAML:
     return yaml
 
 
+def load_bounded(yaml: YAML, text: str) -> Any:
+    """What a document holds; raises YAMLError, and ValueError for what looks like a date and is none, or is too odd."""
+    try:
+        return yaml.load(text)
+    except (AssertionError, AttributeError, LookupError, NotImplementedError, TypeError) as error:
+        # Comments within texts of several lines, for one thing, are more than the library can keep.
+        raise ValueError(f"it is put down in a way that cannot be read ({error})") from error
+
+
 def find_line(node: Any, key: object) -> int | None:
     """The line (from 0) on which a key of a mapping stands; None for one that another mapping was merged in for."""
     return node.lc.key(key)[0] if key in (node.lc.data or ()) else None

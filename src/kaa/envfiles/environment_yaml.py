@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, TooLarge, bounded_yaml, find_line
+from kaa.envfiles.bounded_yaml import LARGEST_DOCUMENT, TooLarge, bounded_yaml, find_line, load_bounded
 from kaa.envfiles.selectors import select_lines
 from kaa.envfiles.spec import EnvironmentSpec, InvalidEnvironmentFile
 from kaa.models.match_spec import InvalidMatchSpec, MatchSpec
@@ -93,7 +93,7 @@ class _Reader:
     def _load(self, text: str) -> CommentedMap:
         selected = self._selected(text.removeprefix("\ufeff"))
         try:
-            document = bounded_yaml().load(selected)
+            document = load_bounded(bounded_yaml(), selected)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             reason = " ".join(str(error.problem or error.context).split())
