@@ -292,8 +292,8 @@ INDEXES = [
     ("pypi+https://Main.example:443/simple/", "pypi+https://main.example/simple", "pypi"),
     ("pypi+https://u:p@other.example/simple", "pypi+https://other.example/simple", None),
     ("pypi+http://127.0.0.1:8080/root/dev/+simple/", "pypi+http://127.0.0.1:8080/root/dev/+simple", None),
-    ("pypi+./wheels", "pypi+file:///work/wheels", None),
-    ("pypi+file:./wheels", "pypi+file:///work/wheels", None),
+    ("pypi+./wheels", "pypi+file:///place/wheels", None),
+    ("pypi+file:./wheels", "pypi+file:///place/wheels", None),
     ("pypi+../a b", "pypi+file:///a%20b", None),
     ("pypi+~/wheels", "pypi+file:///home/me/wheels", None),
     ("pypi+file:///srv/wheels/", "pypi+file:///srv/wheels", None),
@@ -302,7 +302,7 @@ INDEXES = [
 
 @pytest.mark.parametrize(("text", "base_url", "name"), INDEXES)
 def test_indexes_of_python_packages(text: str, base_url: str, name: str | None) -> None:
-    [channel] = PYPI.resolve(text, "/work")
+    [channel] = PYPI.resolve(text, "/place")
     assert (channel.base_url, channel.name) == (base_url, name or base_url)
     assert channel.is_pypi
     assert channel.index_url == base_url.removeprefix("pypi+")
@@ -311,7 +311,7 @@ def test_indexes_of_python_packages(text: str, base_url: str, name: str | None) 
 
 
 def test_pypi_is_what_the_user_configured() -> None:
-    channels = PYPI.resolve("pypi", "/work")
+    channels = PYPI.resolve("pypi", "/place")
     assert [channel.base_url for channel in channels] == [
         "pypi+https://extra.example/simple",
         "pypi+https://main.example/simple",
