@@ -82,11 +82,6 @@ def place_aside(prefix: Path) -> Path:
     return Path(aside_of(str(prefix)))
 
 
-def is_unfinished(prefix: Path) -> bool:
-    """Whether a removal or a replacement of an environment was begun and not finished; it may be under way."""
-    return (prefix / SET_ASIDE).is_file() or os.path.lexists(place_aside(prefix))
-
-
 def write_reason(directory: Path, reason: Reason) -> None:
     """Put the note into an environment, at once or not at all, and onto the disk."""
     temporary = directory / f"{SET_ASIDE}.new"
